@@ -1,0 +1,1 @@
+//! The configuration: raw file form to checked settings, every problem at once.

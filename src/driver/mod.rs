@@ -1,0 +1,1 @@
+//! The step loop, assignment, shutdown, watchdog, clock.

@@ -1,0 +1,6 @@
+//! What happened: the canonical events, how a foreign record becomes one, and what makes one valid.
+
+pub mod kinds;
+pub mod output;
+pub mod raw;
+pub mod reject;

@@ -1,0 +1,3 @@
+//! The three stages as folds over ordered logs: `(state, record) -> (state, outputs)`. Pure.
+
+pub mod counts;

@@ -1,0 +1,1 @@
+//! Who is who: device to person, and keyed pseudonyms.

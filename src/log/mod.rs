@@ -1,0 +1,1 @@
+//! The seam: sources, publishers and transactions.

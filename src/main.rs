@@ -1,0 +1,3 @@
+//! The `trustline` binary.
+
+fn main() {}

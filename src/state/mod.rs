@@ -1,0 +1,1 @@
+//! Snapshots: format, store, restore.
