@@ -2,5 +2,6 @@
 
 pub mod kinds;
 pub mod output;
+pub mod person;
 pub mod raw;
 pub mod reject;
