@@ -1,1 +1,3 @@
 //! Bytes to events and back: Avro, JSON, internal frames.
+
+pub mod frame;

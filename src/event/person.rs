@@ -1,5 +1,6 @@
 //! An event of a person as the folds see it: valid, placed, its ids replaced by pseudonyms and tokens.
 
+use super::consent::Signals;
 use super::kinds::{Basis, Channel, DeviceType, Kind, MessageClass, Permission, PromptType, Topic};
 
 /// A 16-byte pseudonym; all zero where there is none.
@@ -15,26 +16,6 @@ pub enum KeyKind {
     Inferred = 1,
     /// Nobody is known: the device stands for itself.
     Device = 2,
-}
-
-/// Privacy signals of an event, reduced to what the rules ask.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SignalBits(pub u8);
-
-impl SignalBits {
-    /// Any behavioural use is explicitly refused (TCF purposes 3 and 4).
-    pub const REFUSED_ALL: u8 = 1;
-    /// Use across companies is explicitly refused (ATT, LMT, GPC where it binds, GPP, US Privacy).
-    pub const REFUSED_CROSS: u8 = 2;
-    /// Use is explicitly allowed (ATT, TCF).
-    pub const ALLOWED: u8 = 4;
-    /// Use across companies is refused by a voluntary signal (DNT, GPC elsewhere).
-    pub const VOLUNTARY: u8 = 8;
-
-    /// Whether any of these bits is set.
-    pub const fn has(self, bits: u8) -> bool {
-        self.0 & bits != 0
-    }
 }
 
 /// One event of one person with one brand.
@@ -71,7 +52,7 @@ pub struct PersonEvent<'a> {
     /// Rewarded ad.
     pub rewarded: bool,
     /// Privacy signals.
-    pub signals: SignalBits,
+    pub signals: Signals,
     /// Creative token.
     pub creative: u64,
     /// Page view token.
@@ -100,7 +81,7 @@ pub struct PersonEvent<'a> {
 
 impl<'a> PersonEvent<'a> {
     /// An event with every optional field absent.
-    pub const fn new(topic: Topic, kind: Kind, time: i64, person: Pseudonym16, event_id: &'a [u8]) -> Self {
+    pub fn new(topic: Topic, kind: Kind, time: i64, person: Pseudonym16, event_id: &'a [u8]) -> Self {
         PersonEvent {
             topic,
             kind,
@@ -116,7 +97,7 @@ impl<'a> PersonEvent<'a> {
             retargeting: None,
             disclosed: None,
             rewarded: false,
-            signals: SignalBits(0),
+            signals: Signals::default(),
             creative: 0,
             page_view: 0,
             category: 0,

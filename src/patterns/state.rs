@@ -95,17 +95,18 @@ macro_rules! entries {
                         let $field = <$type as Field>::get(&bytes[at..at + <$type as Field>::WIDTH]);
                         at += <$type as Field>::WIDTH;
                     )+
+                    debug_assert_eq!(at, Self::WIDTH);
                     $name { $($field,)+ }
                 }
 
                 #[inline]
-                #[expect(unused_assignments, reason = "the last field moves the cursor for nobody")]
                 fn write(&self, bytes: &mut [u8]) {
                     let mut at = 0;
                     $(
                         self.$field.put(&mut bytes[at..at + <$type as Field>::WIDTH]);
                         at += <$type as Field>::WIDTH;
                     )+
+                    debug_assert_eq!(at, Self::WIDTH);
                 }
             }
         )+

@@ -5,8 +5,8 @@
 use super::consent_nagging::DECISION_LIFE;
 use super::state::{Record, Refused, Tracking};
 use super::{Anchor, HOUR, Pair, Pattern, WEEK, within};
+use crate::event::consent::Signals;
 use crate::event::kinds::{Basis, Kind};
-use crate::event::person::SignalBits;
 
 /// What the rules say of an impression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +20,11 @@ pub enum Verdict {
 }
 
 /// The first rule that decides a behavioural impression. `cross`: whether data of other companies is used.
-pub fn judge(signals: SignalBits, cross: bool, tracking: Option<Tracking>, t: i64, grace_ms: i64) -> Verdict {
-    if signals.has(SignalBits::REFUSED_ALL) || cross && signals.has(SignalBits::REFUSED_CROSS) {
+pub fn judge(signals: Signals, cross: bool, tracking: Option<Tracking>, t: i64, grace_ms: i64) -> Verdict {
+    if signals.contains(Signals::REFUSED_ALL) || cross && signals.contains(Signals::REFUSED_CROSS) {
         return Verdict::Explicit;
     }
-    if signals.has(SignalBits::ALLOWED) {
+    if signals.contains(Signals::ALLOWED) {
         return Verdict::Allowed;
     }
     match tracking {
@@ -32,7 +32,7 @@ pub fn judge(signals: SignalBits, cross: bool, tracking: Option<Tracking>, t: i6
         Some(word) if t - word.refused >= grace_ms => return Verdict::Explicit,
         _ => {}
     }
-    if cross && signals.has(SignalBits::VOLUNTARY) { Verdict::Voluntary } else { Verdict::Allowed }
+    if cross && signals.contains(Signals::VOLUNTARY) { Verdict::Voluntary } else { Verdict::Allowed }
 }
 
 /// The person's decision on tracking, as far as it is remembered at `t`.
@@ -41,14 +41,8 @@ pub fn decision(record: &Record, t: i64) -> Option<Tracking> {
 }
 
 /// Whether the signals deny (`Some(false)`) or authorise tracking, else the stored decision, without grace.
-pub fn consent_status(signals: SignalBits, stored: Option<Tracking>) -> Option<bool> {
-    if signals.has(SignalBits::REFUSED_ALL | SignalBits::REFUSED_CROSS) {
-        return Some(false);
-    }
-    if signals.has(SignalBits::ALLOWED) {
-        return Some(true);
-    }
-    stored.map(|word| word.refused == 0)
+pub fn consent_status(signals: Signals, stored: Option<Tracking>) -> Option<bool> {
+    signals.authorised().or_else(|| stored.map(|word| word.refused == 0))
 }
 
 /// Takes a decision on tracking or cookies that is in time.
