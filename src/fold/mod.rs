@@ -2,3 +2,5 @@
 
 pub mod counts;
 pub mod detect;
+pub mod names;
+pub mod route;
