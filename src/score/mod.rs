@@ -1,1 +1,3 @@
 //! From counts to scores, intervals, drops and alerts.
+
+pub mod beta;
