@@ -10,6 +10,8 @@ const STEPS_MAX: u32 = 200_000;
 /// Up to this many expected cases the power series is taken: all its terms are positive, where the
 /// continued fraction loses digits when one parameter is small and the other is large.
 const SERIES_UP_TO: f64 = 1_000.0;
+/// A tail below this is not taken as the complement of the other one.
+const COMPLEMENT_FROM: f64 = 1e-3;
 /// Steps after which the solver stops. Bisection alone needs 64 for the last bit.
 const SOLVER_STEPS_MAX: u32 = 128;
 /// The logarithm of the smallest number above 0 that is held in full precision.
@@ -74,12 +76,20 @@ impl Beta {
             let upper = (front * factor / self.b).min(1.0);
             Tails { lower: 1.0 - upper, upper, slope }
         };
+        // The complement of a tail is precise unless it is much smaller than 1.
         if x <= 0.5 && n * x <= SERIES_UP_TO {
-            from_below(power_series(self.a, self.b, x))
+            let tails = from_below(power_series(self.a, self.b, x));
+            if tails.upper >= COMPLEMENT_FROM {
+                return tails;
+            }
         } else if y <= 0.5 && n * y <= SERIES_UP_TO {
-            from_above(power_series(self.b, self.a, y))
-        } else if x < (self.a + 1.0) / (n + 2.0) {
-            // The continued fraction converges fast on the near side of the mean only.
+            let tails = from_above(power_series(self.b, self.a, y));
+            if tails.lower >= COMPLEMENT_FROM {
+                return tails;
+            }
+        }
+        // The continued fraction converges fast on the near side of the mean only.
+        if x < (self.a + 1.0) / (n + 2.0) {
             from_below(continued_fraction(self.a, self.b, x))
         } else {
             from_above(continued_fraction(self.b, self.a, y))
