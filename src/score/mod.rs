@@ -1,1 +1,11 @@
 //! From counts to scores, intervals, drops and alerts.
+
+pub mod alert;
+pub mod beta;
+pub mod brand;
+pub mod completeness;
+pub mod drop;
+pub mod incidence;
+pub mod outcomes;
+pub mod rules;
+pub mod trust;
