@@ -4,3 +4,4 @@ pub mod canonical;
 pub mod field;
 pub mod frame;
 pub mod json;
+pub mod partial;

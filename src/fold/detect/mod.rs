@@ -7,6 +7,7 @@
 pub mod duplicates;
 pub mod moments;
 pub mod store;
+pub mod waiting;
 pub mod windows;
 
 use std::collections::{BTreeMap, VecDeque};
