@@ -1,5 +1,7 @@
 //! Scores and drop alerts of two drills against the numbers of an independent implementation.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::Arc;
 
 use trustline::event::output::TrustAlert;

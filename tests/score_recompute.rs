@@ -1,6 +1,8 @@
 //! What a reader of the published records can recompute: the experience score of a window from its
 //! pattern records and the people reached, and the trust score with the brand layer.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::Arc;
 
 use trustline::event::kinds::IncidentKind;
