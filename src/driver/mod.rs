@@ -1,1 +1,3 @@
 //! The step loop, assignment, shutdown, watchdog, clock.
+
+pub mod replay;

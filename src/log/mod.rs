@@ -1,1 +1,3 @@
 //! The seam: sources, publishers and transactions.
+
+pub mod files;
