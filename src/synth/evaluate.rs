@@ -57,9 +57,9 @@ pub fn evaluate<'a>(
     for label in labels {
         let person = pseudonym(&label.person_id);
         let key = (label.brand_id.clone(), person, label.pattern.clone());
-        let hit = found.get(&key).is_some_and(|opened| {
-            opened.iter().any(|opened| overlap(*opened, label.time, label.until))
-        });
+        let hit = found
+            .get(&key)
+            .is_some_and(|opened| opened.iter().any(|opened| overlap(*opened, label.time, label.until)));
         let score = card.patterns.entry(label.pattern.clone()).or_default();
         score.planted += 1;
         score.found += u64::from(hit);
@@ -67,8 +67,7 @@ pub fn evaluate<'a>(
     }
     for (key, opened) in &found {
         let spans = planted.get(key).map_or(&[][..], Vec::as_slice);
-        let right =
-            opened.iter().filter(|opened| spans.iter().any(|span| overlap(**opened, span.0, span.1)));
+        let right = opened.iter().filter(|opened| spans.iter().any(|span| overlap(**opened, span.0, span.1)));
         let score = card.patterns.entry(key.2.clone()).or_default();
         score.moments += opened.len() as u64;
         score.right += right.count() as u64;
@@ -78,7 +77,8 @@ pub fn evaluate<'a>(
 
 impl fmt::Display for Scorecard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |share: Option<f64>| share.map_or("–".to_owned(), |share| format!("{:.1} %", share * 100.0));
+        let percent =
+            |share: Option<f64>| share.map_or("–".to_owned(), |share| format!("{:.1} %", share * 100.0));
         writeln!(
             f,
             "{:<30} {:>8} {:>8} {:>8} {:>10} {:>10}",

@@ -1,8 +1,6 @@
 //! A generated event that owns its texts and is meant to be filled again and again.
 
-use crate::event::kinds::{
-    Basis, Channel, DeviceType, Kind, MessageClass, Permission, PromptType, Topic,
-};
+use crate::event::kinds::{Basis, Channel, DeviceType, Kind, MessageClass, Permission, PromptType, Topic};
 use crate::event::raw::{RawConsent, RawEvent};
 
 /// A part of the text of an [`OwnedEvent`].

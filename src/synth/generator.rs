@@ -1,7 +1,7 @@
 //! The generator: canonical records in the order of event time, from a seed, in bounded memory.
 
-use crate::event::raw::{RawErasure, RawIncident, RawLink};
 use crate::event::kinds::Match;
+use crate::event::raw::{RawErasure, RawIncident, RawLink};
 use crate::time::{DAY_MS, HOUR_MS};
 
 use super::calendar::Calendar;
@@ -218,7 +218,8 @@ impl Generator {
         }
         let mut rng = Rng::new(hash(self.world.seed, session, salt::VISIT));
         let devices = self.world.devices(self.world.person(pair));
-        let device = if devices > 1 && rng.chance(0.25) { 1 + rng.below(u64::from(devices) - 1) as u8 } else { 0 };
+        let device =
+            if devices > 1 && rng.chance(0.25) { 1 + rng.below(u64::from(devices) - 1) as u8 } else { 0 };
         let labels = (self.mix == Mix::Story).then_some(&mut self.labels);
         Visit {
             world: &self.world,
@@ -285,8 +286,7 @@ fn erasures(world: &World) -> Vec<RawErasure> {
             request_id: world::thing_id("erasure-", index),
             person_id: Some(world::person_id(below(world.trait_of(index, salt::ERASURE), world.persons))),
             device_id: None,
-            requested_time: world.start
-                + (world.length as f64 * (index as f64 + 0.5) / count as f64) as i64,
+            requested_time: world.start + (world.length as f64 * (index as f64 + 0.5) / count as f64) as i64,
         })
         .collect()
 }

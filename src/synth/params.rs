@@ -91,7 +91,11 @@ impl Params {
     /// The first parameter outside its range.
     pub fn check(&self) -> Result<(), ParamsError> {
         let in_range = |name, value: f64, low: f64, high: f64| {
-            if (low..=high).contains(&value) { Ok(()) } else { Err(ParamsError::OutOfRange { name, low, high }) }
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(ParamsError::OutOfRange { name, low, high })
+            }
         };
         in_range("persons", self.persons as f64, 1.0, PERSONS_MAX as f64)?;
         in_range("brands", f64::from(self.brands), 1.0, f64::from(BRANDS_MAX))?;

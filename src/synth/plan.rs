@@ -40,7 +40,8 @@ impl Plan {
             if latest <= 0 {
                 continue;
             }
-            let fits = |pair: &u64| pattern != "cross_device_following" || world.devices(world.person(*pair)) > 1;
+            let fits =
+                |pair: &u64| pattern != "cross_device_following" || world.devices(world.person(*pair)) > 1;
             for _ in 0..each {
                 let Some(pair) = candidates.find(fits) else { break };
                 let start = world.start + rng.between(0, latest);

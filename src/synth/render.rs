@@ -105,7 +105,8 @@ impl Renderer {
         event.channel = step.channel;
         event.class = step.class;
         event.permission = step.permission;
-        event.message_id = thing(event, "message-", (step.message != 0 && !missing.lane(2)).then_some(step.message));
+        event.message_id =
+            thing(event, "message-", (step.message != 0 && !missing.lane(2)).then_some(step.message));
         event.cart_id = thing(event, "cart-", (step.cart != 0 && !missing.lane(3)).then_some(step.cart));
     }
 

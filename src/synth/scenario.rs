@@ -236,7 +236,12 @@ impl Scenario<'_> {
     }
 
     fn undisclosed(&mut self) -> Planted {
-        let basis = self.rng.one_of([Basis::SpecialCategory, Basis::PreciseGeo, Basis::Inferred, Basis::OfflineMatch]);
+        let basis = self.rng.one_of([
+            Basis::SpecialCategory,
+            Basis::PreciseGeo,
+            Basis::Inferred,
+            Basis::OfflineMatch,
+        ]);
         let at_once = matches!(basis, Basis::SpecialCategory | Basis::PreciseGeo);
         let mut times = Vec::new();
         for hours in [0, 3, 7] {
