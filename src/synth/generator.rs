@@ -218,8 +218,10 @@ impl Generator {
         }
         let mut rng = Rng::new(hash(self.world.seed, session, salt::VISIT));
         let devices = self.world.devices(self.world.person(pair));
-        let device =
-            if devices > 1 && rng.chance(0.25) { 1 + rng.below(u64::from(devices) - 1) as u8 } else { 0 };
+        // Each brand has its usual device of the person, so that all devices of a person are seen.
+        let usual = pair % self.world.per_person % u64::from(devices);
+        let other = rng.below(u64::from(devices));
+        let device = if rng.chance(0.8) { usual } else { other } as u8;
         let labels = (self.mix == Mix::Story).then_some(&mut self.labels);
         Visit {
             world: &self.world,

@@ -30,7 +30,7 @@ impl Rhythm {
         let (rounds, later) = match params.mix {
             // A round lasts 1.5 days or longer, so that at most two visits fall into a day.
             Mix::Story => ((params.days * 2 / 3).max(1), 0.45),
-            Mix::Bench => (3, 0.45),
+            Mix::Bench => (3, 0.30),
         };
         let round_ms = i64::from(params.days) * DAY_MS / i64::from(rounds);
         // Three messages lie more than 2n − 1 rounds apart; a week must hold at most two.
@@ -315,7 +315,8 @@ impl Visit<'_> {
         if self.world.brand(self.pair) != story.brand || self.at < story.since.0 {
             return;
         }
-        if !self.rng.chance(story.share) {
+        // A burst that the end of the period would cut short is not begun.
+        if self.at + 10 * HOUR_MS > self.world.end() || !self.rng.chance(story.share) {
             return;
         }
         let product = self.seen_product();
@@ -330,7 +331,7 @@ impl Visit<'_> {
         self.enter(ad);
         let planted = self.labels.as_ref().map_or(0, |labels| labels.len());
         self.label("undisclosed_personalisation", None, first, first);
-        let count = self.rng.between(14, 20);
+        let count = self.rng.between(12, 14);
         let mut times = Vec::new();
         for _ in 0..count {
             ad.time += self.rng.between(15 * MINUTE_MS, 35 * MINUTE_MS);
