@@ -1,6 +1,8 @@
 //! The generator keeps its promises: the same seed gives the same bytes, time never runs backwards, the
 //! proportions are those that are stated, labels name people who are there.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::{HashMap, HashSet};
 
 use trustline::event::kinds::{Kind, MessageClass, Topic};

@@ -1,5 +1,7 @@
 //! The detectors held against what the generator planted, through the commands themselves.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::Path;
 use std::process::Command;
 

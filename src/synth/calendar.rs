@@ -64,3 +64,23 @@ impl Calendar {
         self.now += MINUTE_MS;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::kinds::Kind;
+
+    #[test]
+    fn steps_come_out_in_order_and_none_after_the_end() {
+        let mut calendar = Calendar::new(0, 3 * MINUTE_MS);
+        for time in [61_000, 5, 179_999, 180_000, 60_000, 4, 5] {
+            calendar.enter(Step::new(Kind::PageView, 0, 0, time));
+        }
+        let (mut steps, mut order, mut times) = (Vec::new(), Vec::new(), Vec::new());
+        while !calendar.is_over() {
+            calendar.take_minute(&mut steps, &mut order);
+            times.extend(order.iter().map(|(_, at)| steps[*at as usize].time));
+        }
+        assert_eq!(times, [4, 5, 5, 60_000, 61_000, 179_999]);
+    }
+}

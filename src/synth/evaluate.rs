@@ -122,3 +122,62 @@ fn overlap(opened: i64, time: i64, until: i64) -> bool {
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(person: &str, time: i64) -> Label {
+        Label {
+            pattern: "nostalgic_recap".to_owned(),
+            brand_id: "b".to_owned(),
+            person_id: person.to_owned(),
+            anchor: None,
+            time,
+            until: time + 10,
+            campaign_id: None,
+            story: false,
+        }
+    }
+
+    fn moment(id: &str, person: &str, opened: i64, status: &str) -> TrustMoment {
+        TrustMoment {
+            moment_id: id.to_owned(),
+            revision: 1,
+            status: status.to_owned(),
+            brand_id: "b".to_owned(),
+            person: format!("~{person}"),
+            pattern: "nostalgic_recap".to_owned(),
+            severity: 1,
+            weight: 0.4,
+            event_time: opened,
+            opened_time: opened,
+            opening_event: String::new(),
+            anchor: None,
+            evidence: "{}".to_owned(),
+            explanation: String::new(),
+            config_hash: String::new(),
+        }
+    }
+
+    #[test]
+    fn moments_count_once_and_only_where_they_overlap_a_label() {
+        let labels = [label("ann", 1_000), label("bob", 1_000), label("cid", 1_000)];
+        let moments = [
+            moment("1", "ann", 1_005, "OPEN"),
+            moment("1", "ann", 1_005, "OPEN"), // a second revision
+            moment("2", "bob", 1_011, "OPEN"), // opened after all was over
+            moment("3", "cid", 1_005, "OPEN"), // taken back
+            moment("3", "cid", 1_005, "RETRACTED"),
+            moment("4", "dan", 1_005, "OPEN"),          // never planted
+            moment("5", "ann", 1_001 - DAY_MS, "OPEN"), // still open when planted
+            moment("6", "ann", 1_000 - DAY_MS, "OPEN"), // just over
+        ];
+        let card = evaluate(&labels, &moments, |person| format!("~{person}"));
+        let score = card.patterns["nostalgic_recap"];
+        assert_eq!(score, Score { planted: 3, found: 1, moments: 5, right: 2 });
+        assert_eq!(score.precision(), Some(0.4));
+        assert_eq!(Score::default().recall(), None);
+        assert!(card.to_string().contains("33.3 %"), "{card}");
+    }
+}
