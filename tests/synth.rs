@@ -161,3 +161,18 @@ fn the_bench_mix_has_the_stated_proportions() {
     // Devices that were seen; a few are never used.
     near(devices.len() as f64 / 20_000.0, 1.4, "devices a person");
 }
+
+#[test]
+fn the_generator_shares_no_code_with_the_detectors() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/synth");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for module in ["patterns", "fold", "score", "consent"] {
+            assert!(!text.contains(&format!("crate::{module}")), "{} uses {module}", path.display());
+        }
+        files += 1;
+    }
+    assert!(files > 10, "{files}");
+}

@@ -19,9 +19,9 @@ use super::world::{self, World, salt};
 
 /// People for each of whom one erasure is requested.
 const PERSONS_PER_ERASURE: u64 = 2_500;
-/// Traffic of each hour of a day, in parts of the day's.
+/// Traffic of each hour of a day, in relation to each other.
 const HOURS: [u32; 24] =
-    [15, 9, 6, 5, 5, 8, 18, 32, 42, 48, 50, 51, 53, 51, 49, 49, 51, 55, 62, 70, 76, 70, 50, 30];
+    [26, 20, 17, 16, 16, 18, 24, 33, 42, 48, 50, 51, 53, 51, 49, 49, 51, 55, 62, 70, 76, 70, 50, 36];
 
 /// One generated record.
 #[derive(Clone, PartialEq)]

@@ -9,8 +9,9 @@ use super::world::{self, World};
 
 /// The campaign of its brand that turns bad.
 pub(crate) const BAD_CAMPAIGN: u8 = 4;
-/// Days before the campaign turns bad, where there are enough: a week of hours is what a baseline needs.
-const GOOD_DAYS: u32 = 8;
+/// Days before the campaign turns bad, where there are enough: a day to learn the hours, a week of
+/// hours for a baseline, and one more for hours with too few people.
+const GOOD_DAYS: u32 = 9;
 
 /// The planted story.
 #[derive(Clone, Debug, PartialEq)]
