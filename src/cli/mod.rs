@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod generate;
 pub mod replay;
 
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the whole job over files.
     Replay(replay::Args),
+    /// Write labelled synthetic traffic as files.
+    Generate(generate::Args),
 }
 
 /// How the process ends.
@@ -44,6 +47,7 @@ impl From<Exit> for ExitCode {
 pub fn run(cli: &Cli) -> Exit {
     let outcome = match &cli.command {
         Command::Replay(args) => replay::run(args),
+        Command::Generate(args) => generate::run(args),
     };
     match outcome {
         Ok(()) => Exit::Done,
