@@ -7,6 +7,8 @@
 pub mod duplicates;
 pub mod moments;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod windows;
 
 use std::collections::{BTreeMap, VecDeque};
