@@ -198,9 +198,7 @@ fn p2_eight_newer_orders_end_one() {
     );
     // So does one that died of age, which is still in the memory for late events.
     let late_orders = |count: u32| -> String {
-        (0..count)
-            .map(|n| format!("; order-completed@{}m sub=n{n} prod=pan", 30 * 24 * 60 - 60 + n))
-            .collect()
+        (0..count).map(|n| format!("; order-completed@{}m sub=n{n} prod=pan", 30 * 24 * 60 - 6 + n)).collect()
     };
     let scenario = format!(
         "order-completed@0 sub=dead prod=spoon; order-completed@10m sub=o prod=kettle{}; \
