@@ -30,7 +30,8 @@ use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, WindowLength};
 /// The start of every scenario: Monday, 2025-03-03, 0:00 UTC.
 pub(crate) const START: i64 = 1_740_960_000_000;
 
-const SHORT: [&str; Pattern::COUNT] =
+/// The names of the patterns in expectations.
+pub(crate) const SHORT: [&str; Pattern::COUNT] =
     ["P1", "P2", "P3", "P4a", "P4b", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "P12", "P13"];
 
 /// Runs a scenario with the default rules and compares what is published.
