@@ -558,3 +558,49 @@ fn a_record_of_many_sections_survives_the_store() {
         assert_eq!(read, record);
     }
 }
+
+/// A machine that acts thousands of times an hour must not grow a record without limit.
+#[test]
+fn a_flood_of_one_person_keeps_the_record_small() {
+    let fields = |n: usize| {
+        [
+            ("page-view", "dev=laptop".to_owned()),
+            ("imp", format!("dev=tablet page=v{n}")),
+            ("sent", format!("class=requested channel=push ref=m{n}")),
+            ("opened", format!("channel=push ref=m{n}")),
+            ("cart-add", format!("sub=c{n}")),
+            ("consent-prompt", String::new()),
+            ("ad", "sig=cross basis=third-party disclosed=no".to_owned()),
+            ("recommendation-shown", format!("ref=r{n} basis=declared")),
+            ("order-completed", format!("sub=o{n} prod=p{n}")),
+        ]
+    };
+    for kind in 0..fields(0).len() {
+        let visit = "page-view@0 dev=laptop; order-completed@0 sub=o prod=kettle; ";
+        let flood: String = (0..6_000)
+            .map(|n| {
+                let (name, fields) = fields(n)[kind].clone();
+                format!("{name}@{}ms {fields}; ", 1_000 + n * 500)
+            })
+            .collect();
+        let (detect, _) = run(default_settings(), &format!("{visit}{flood}"));
+        let mut record = Record::default();
+        detect
+            .store
+            .load(&PairKey { person: crate::patterns::scenario::pseudonym("p"), brand: 0 }, &mut record);
+        let length = record.stored_len(2);
+        assert!(length < 32_768, "{}: {length} bytes", fields(0)[kind].0);
+    }
+    // A moment for each of very many carts, devices and orders.
+    let carts: String = (0..6_000)
+        .map(|n| {
+            let sent = format!("sent@{}s class=cart-reminder channel=in-app sub=c{n}; ", 3_601 + 100 * n);
+            format!("cart-add@{}s sub=c{n}; {sent}", 1 + 100 * n)
+        })
+        .collect();
+    let (detect, _) = run(default_settings(), &carts);
+    let mut record = Record::default();
+    detect.store.load(&PairKey { person: crate::patterns::scenario::pseudonym("p"), brand: 0 }, &mut record);
+    let length = record.stored_len(2);
+    assert!(length < 32_768, "carts: {length} bytes");
+}
