@@ -604,3 +604,17 @@ fn a_flood_of_one_person_keeps_the_record_small() {
     let length = record.stored_len(2);
     assert!(length < 32_768, "carts: {length} bytes");
 }
+
+#[test]
+fn the_largest_orders_fit_a_record() {
+    let orders: String = (0..20)
+        .map(|order| {
+            let products: Vec<String> = (0..256).map(|product| format!("o{order}p{product}")).collect();
+            // All but eight are dead, and still remembered for late events.
+            let at = if order < 8 { order } else { 30 * 24 * 60 + order };
+            format!("order-completed@{at}m sub=o{order} prod={}; ", products.join("+"))
+        })
+        .collect();
+    let (_, out) = run(default_settings(), &format!("{orders}; imp@31d+30m*2/1m prod=o19p255"));
+    assert_eq!(published(&out.moments), "P2:1");
+}
