@@ -146,6 +146,13 @@ fn words_that_come_too_late_are_stored_by_their_time() {
     check(&format!("consent-refused@0; consent-granted@1h late place=4h; ad@3d {ad}"), "");
     check(&format!("consent-refused@1h; consent-granted@0 late place=4h; ad@3d {ad}"), "P6:2");
     check("consent-withdrawn@0 late place=2h; recap-viewed@1d share=0; end@9d", "");
+    // One that is older than the last word on its type changes neither it nor what was counted since.
+    check("consent-granted@1h; consent-refused@0 late place=3h; consent-prompt@4h", "");
+    check("consent-refused@1h; consent-granted@0 late place=3h; consent-prompt@4h", "P5:1");
+    check(
+        "consent-refused@1h; consent-prompt@2h; consent-granted@0 late place=3h; consent-prompt@4h",
+        "P5:1 P5:2",
+    );
     for word in ["unsubscribed", "marked-spam"] {
         check(&format!("{word}@0 late place=2h channel=push; sent@3h channel=push"), "P4a:1");
         check(
@@ -297,6 +304,30 @@ fn a_matured_request_is_at_risk_whether_it_was_honoured_or_not() {
         "preference-changed@1h; recap-viewed@2h share=0; end@8d",
         &["0 b: applied=2 people=1 touches=1 P11=1", "7 b: matured=1 people=1 P12=1(1,0,0)"],
     );
+}
+
+#[test]
+fn a_request_matures_into_the_window_that_its_instant_opens() {
+    check_windows(
+        WindowLength::DAY,
+        "preference-changed@0; recap-viewed@6d+23h share=0; end@8d",
+        &[
+            "0 b: applied=1",
+            "6 b: applied=1 people=1 touches=1 P11=1",
+            "7 b: matured=1 people=1 P12=1(1,0,0)",
+        ],
+    );
+}
+
+#[test]
+fn two_devices_within_30_days() {
+    for (at, last) in [
+        ("30d-1ms", "29 b: applied=1 people=1 touches=1 P1=1 P3=1"),
+        ("30d", "30 b: applied=1 people=1 touches=1 P1=1"),
+    ] {
+        let scenario = format!("page-view@0 dev=x; ad@{at} dev=y");
+        check_windows(WindowLength::DAY, &scenario, &["0 b: applied=1", last]);
+    }
 }
 
 #[test]

@@ -102,6 +102,12 @@ fn p10_leaving_the_channel_within_a_day_retracts() {
         );
     }
     check(&format!("{moment}; subscribed@2m channel=push"), "P10:1");
+    // Only the newest is taken back, and once.
+    let again = "sent@2d class=requested channel=push ref=n; opened@2d+1m channel=push ref=n";
+    check(
+        &format!("{moment}; {again}; unsubscribed@2d+2m channel=push; unsubscribed@2d+3m channel=push"),
+        "P10:1 P10:1 P10:R",
+    );
 }
 
 #[test]

@@ -97,6 +97,7 @@ fn p4b_welcome_messages_are_not_too_many() {
     // The eleventh last is not judged: at the 12th two of ten were clicked.
     check(&mails(11, &[0, 1, 2], "clicked", "email"), "");
     check(&mails(12, &[0, 1, 2], "clicked", "email"), "P4b:2");
+    check(&mails(12, &[1, 2, 3], "clicked", "email"), "");
     check("sent@0*5/1h; clicked@1m; clicked@1h+1m; clicked@2h+1m", "P4b:1");
 }
 
