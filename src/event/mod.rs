@@ -6,3 +6,4 @@ pub mod output;
 pub mod person;
 pub mod raw;
 pub mod reject;
+pub mod validate;

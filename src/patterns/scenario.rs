@@ -9,7 +9,7 @@
 //! - `who`, `brand`, `dev`, `page`, `creative`, `cat`, `prod`, `ref`, `sub`, `in` and `id` take any name; `prod=a+b` are
 //!   two; ids are numbered in the order of the text unless given;
 //! - `late` makes it a word that came too late to count, `erase@…` is an erasure of `who`, `end@…` lets time pass;
-//! - `exempt@…`, `unreadable@…`, `dead@…`, `too-late@…` are records that are no events.
+//! - `unreadable@…`, `dead@…`, `too-late@…` are records that are no events.
 //!
 //! Steps run in the order of their places, as the fold is told them. What is expected are the published
 //! moments in their order, `P1:1 P1:2`, a retraction as `P2:R`.
@@ -25,6 +25,7 @@ use crate::event::kinds::{Basis, Channel, DeviceType, Kind, MessageClass, Permis
 use crate::event::output::TrustMoment;
 use crate::event::person::{KeyKind, PersonEvent};
 use crate::fold::detect::{Detect, Output, Quality, Settings};
+use crate::identity::PseudonymKey;
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, WindowLength};
 
 /// The start of every scenario: Monday, 2025-03-03, 0:00 UTC.
@@ -56,7 +57,7 @@ pub(crate) fn settings(rules: RuleBook) -> Settings {
         dup_ids_max: 100_000,
         provisional: false,
         hash_seed: 1,
-        event_pseudonym: Arc::new(|id| xxh3_128(id).to_le_bytes()),
+        key: PseudonymKey::test_key(),
         config_hash: Arc::from("test"),
     }
 }
@@ -135,7 +136,6 @@ pub(crate) enum What {
     LateWord(Kind),
     Erase,
     End,
-    Exempt,
     Unreadable,
     Dead,
     TooLate,
@@ -173,7 +173,6 @@ impl Step {
             What::LateWord(_) => detect.late_word(brand, &event, out),
             What::Erase => drop(detect.erase(event.person, place, out)),
             What::End => detect.advance(place, out),
-            What::Exempt => detect.quality(place, Quality::Exempt, out),
             What::Unreadable => detect.quality(place, Quality::Unreadable, out),
             What::Dead => detect.quality(place, Quality::DeadLettered(brand), out),
             What::TooLate => detect.quality(place, Quality::Late(brand), out),
@@ -262,7 +261,6 @@ fn step(name: &str, time: i64, number: usize, fields: &[&str]) -> Step {
     let (what, topic, kind) = match name {
         "erase" => (What::Erase, Topic::Erasures, Kind::PageView),
         "end" => (What::End, Topic::Clickstream, Kind::PageView),
-        "exempt" => (What::Exempt, Topic::Clickstream, Kind::PageView),
         "unreadable" => (What::Unreadable, Topic::Clickstream, Kind::PageView),
         "dead" => (What::Dead, Topic::Clickstream, Kind::PageView),
         "too-late" => (What::TooLate, Topic::Clickstream, Kind::PageView),

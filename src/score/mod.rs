@@ -8,6 +8,7 @@ pub mod drop;
 pub mod incidence;
 pub mod incidents;
 pub mod outcomes;
+pub mod plain;
 pub mod records;
 pub mod rules;
 pub mod settings;

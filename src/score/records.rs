@@ -95,7 +95,7 @@ impl Known<'_> {
         }
     }
 
-    /// One record per pattern; `days` and `days_30d` are the outcomes of windows of a day.
+    /// One record per pattern, none where the window has no numbers; `outcomes` for windows of a day only.
     pub fn pattern_records(&self, outcomes: Option<&[Outcome; Pattern::COUNT]>) -> Vec<PatternTrust> {
         let Some(experience) = &self.experience else { return Vec::new() };
         Pattern::ALL
@@ -210,7 +210,7 @@ pub struct Outcome {
     pub month: PersonDays,
 }
 
-/// Opt-outs per 1,000 people reached, without the interval, and the posterior that has it.
+/// The share of people reached who opted out, with the same prior as every incidence.
 pub fn opt_outs(rules: &ScoreRules, counts: &Counts) -> Incidence {
     Incidence::of(rules, counts.opted_out, counts.people)
 }
