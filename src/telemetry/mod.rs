@@ -1,1 +1,2 @@
 //! What the process tells its operators: log lines, metrics, HTTP, page.
+pub mod view;
