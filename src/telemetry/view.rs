@@ -100,6 +100,18 @@ impl LiveView {
         self.series.iter().filter(move |((_, w), _)| w == window).map(|((brand, _), s)| (brand.as_str(), s))
     }
 
+    /// Everything but the series.
+    pub fn summary(&self) -> LiveView {
+        LiveView {
+            banners: self.banners.clone(),
+            progress: self.progress,
+            moments: self.moments.clone(),
+            alerts: self.alerts.clone(),
+            not_shown: self.not_shown,
+            series: BTreeMap::new(),
+        }
+    }
+
     /// Takes a published or provisional window. One older than what is shown changes nothing.
     pub fn on_brand_trust(&mut self, record: &BrandTrust) {
         let Some(series) = self.series_mut(&record.brand_id, &record.window) else { return };
