@@ -70,7 +70,6 @@ struct Row {
 
 async fn status(State(served): State<Served>) -> Json<LiveView> {
     let view = served.view.lock().unwrap_or_else(PoisonError::into_inner);
-    // The clone would copy every series, which the snapshot leaves out.
     Json(view.summary())
 }
 
