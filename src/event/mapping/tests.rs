@@ -155,3 +155,18 @@ fn a_failing_second_event_takes_the_first_back() {
     assert_eq!((error.event, error.problem), (1, ValueProblem::NotASymbol));
     assert!(out.is_empty());
 }
+
+#[test]
+fn presets_take_their_own_variables_only() {
+    let set = |name: &str| std::collections::BTreeMap::from([(name.to_owned(), "men".to_owned())]);
+    let mapping = Mapping::from_preset("open-bandit-bts", &set("campaign")).expect("a mapping");
+    assert_eq!(mapping.variables["campaign"], "men");
+    assert_eq!(mapping.variables["brand"], "ZOZOTOWN");
+    let unknown = Mapping::from_preset("open-bandit-bts", &set("colour")).expect_err("unknown variable");
+    assert_eq!(
+        unknown[0].to_string(),
+        "variables.colour: the mapping has no such variable; allowed: basis, brand, campaign"
+    );
+    let unknown = Mapping::from_preset("segmnt", &set("brand")).expect_err("unknown preset");
+    assert!(unknown[0].to_string().starts_with("preset: `segmnt` is unknown; allowed: breaches, "));
+}
