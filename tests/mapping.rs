@@ -69,12 +69,15 @@ fn kinds(given: &Given) -> Vec<&str> {
 #[test]
 fn openrtb_notices_become_ad_deliveries() {
     let given = run_file("openrtb", "mapping/openrtb.jsonl");
-    assert_eq!(kinds(&given), ["IMPRESSION", "VIEWABLE", "IMPRESSION"]);
+    assert_eq!(kinds(&given), ["IMPRESSION", "VIEWABLE", "IMPRESSION", "IMPRESSION"]);
     assert_eq!(given.mapped[0].record["brand_id"], "example.co.uk");
     assert_eq!(given.mapped[0].record["jurisdiction"], "US-CA");
     assert_eq!(given.mapped[2].record["rewarded"], true);
-    // The win is no showing; the ad without an advertiser is nobody's.
-    assert_eq!((given.without_event, given.skipped.get(&0)), (1, Some(&1)));
+    // A device id of zeros is none; the person is still named.
+    assert!(!given.mapped[3].record.contains_key("device_id"));
+    assert_eq!(given.mapped[3].record["person_id"], "u-1");
+    // The win is no showing, one impression names nobody; the ad without an advertiser belongs to no brand.
+    assert_eq!((given.without_event, given.skipped.get(&0)), (2, Some(&1)));
     check_golden("openrtb", &given);
 }
 
@@ -97,6 +100,8 @@ fn ga4_export_becomes_clicks() {
     assert_eq!(given.mapped[2].record["product_ids"], json!(["sku-1", "sku-2"]));
     assert_eq!(given.mapped[2].record["event_time"], json!(1_718_006_500_999_i64));
     assert_eq!(given.mapped[3].record["brand_id"], "com.example.shop");
+    // The start of a session is no canonical event; the last page view names nobody.
+    assert_eq!(given.without_event, 2);
     check_golden("ga4", &given);
 }
 
@@ -178,6 +183,31 @@ fn ids_are_the_same_in_every_run_and_occur_once() {
     assert_eq!(ids(), ids());
     let distinct: std::collections::BTreeSet<String> = ids().into_iter().collect();
     assert_eq!(distinct.len(), ids().len());
+}
+
+#[test]
+fn the_example_of_the_page_works() {
+    let page = include_str!("../docs/mappings.md");
+    let (_, rest) = page.split_once("```toml\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    let mapper = Mapping::from_toml(example).expect("TOML").check().expect("no problems");
+    // Its format is CSV; the rules themselves do not mind where a record comes from.
+    let record = json!({
+        "bot": false, "action": "buy", "at": "2024-06-10 08:00:00.25", "user": {"mail_hash": "h"}, "skus": "a,b",
+        "headers": {"sec_gpc": "1"},
+    });
+    let mut out = Vec::new();
+    mapper.map(&record, RecordAt { source: "log", row: 3 }, &mut out).expect("a record that maps");
+    assert_eq!(
+        Value::Object(out.swap_remove(0).record),
+        json!({
+            "event_id": "log:3", "event_time": 1_718_006_400_250_i64, "brand_id": "example.com", "person_id": "h",
+            "kind": "ORDER_COMPLETED", "product_ids": ["a", "b"], "consent": {"gpc": true},
+        })
+    );
+    for (name, _) in PRESETS {
+        assert!(page.contains(&format!("`{name}`")), "the page does not mention {name}");
+    }
 }
 
 #[test]

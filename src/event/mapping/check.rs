@@ -176,7 +176,11 @@ impl Check<'_> {
         }
         // A rule that may drop the event comes before those that may fail.
         checked.sort_by_key(|rule: &Rule| rule.otherwise != Otherwise::SkipEvent);
-        Some(Event { topic, when, copy, fields: checked })
+        if rule.skip_nobody && !fields::names_somebody(topic) {
+            let topic = topic.symbol();
+            self.problem(&format!("{at}.skip_nobody"), format!("records of {topic} need not name anybody"));
+        }
+        Some(Event { topic, when, copy, skip_nobody: rule.skip_nobody, fields: checked })
     }
 
     fn completeness(&mut self, at: &str, topic: Topic, rule: &EventRule) {
@@ -222,6 +226,7 @@ impl Check<'_> {
             holds: field.holds,
             rule: name,
             source,
+            ignore: rule.ignore.iter().cloned().collect(),
             split: rule.split.clone(),
             transforms: rule.transforms.clone(),
             table: rule.table.clone(),

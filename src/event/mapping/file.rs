@@ -57,6 +57,9 @@ pub struct EventRule {
     /// Path to an object whose canonical fields are taken over as they are; `fields` override them.
     #[serde(default)]
     pub copy: Option<String>,
+    /// When true, an event that names neither a person nor a device is not given; else the record is refused.
+    #[serde(default)]
+    pub skip_nobody: bool,
     /// Canonical field (those of the consent signals as `consent.gpp`) and where its value comes from.
     #[serde(default)]
     pub fields: BTreeMap<String, FieldRule>,
@@ -102,6 +105,9 @@ pub struct FieldRule {
     /// True when the list at `path` holds one of `any_of`.
     #[serde(default)]
     pub contains: Option<Contains>,
+    /// Values that count as absent, compared as text, such as an identifier of zeros.
+    #[serde(default)]
+    pub ignore: Vec<String>,
     /// Splits text at this separator into a list; parts are trimmed and empty ones dropped.
     #[serde(default)]
     pub split: Option<String>,

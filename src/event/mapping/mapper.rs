@@ -117,6 +117,7 @@ pub(super) struct Event {
     pub(super) topic: Topic,
     pub(super) when: Vec<Test>,
     pub(super) copy: Option<Path>,
+    pub(super) skip_nobody: bool,
     pub(super) fields: Vec<Rule>,
 }
 
@@ -127,6 +128,7 @@ pub(super) struct Rule {
     pub(super) holds: FieldType,
     pub(super) rule: &'static str,
     pub(super) source: Source,
+    pub(super) ignore: BTreeSet<String>,
     pub(super) split: Option<String>,
     pub(super) transforms: Vec<Transform>,
     pub(super) table: Option<BTreeMap<String, Value>>,
@@ -260,6 +262,9 @@ impl View<'_> {
             Some(path) => self.copied(event, path).map_err(|failed| ("*", failed))?,
             None => Map::new(),
         };
+        if event.skip_nobody && self.names_nobody(event, &record)? {
+            return Ok(None);
+        }
         for rule in &event.fields {
             match self.field(event.topic, rule).map_err(|failed| (rule.field, failed))? {
                 Found::Value(Some(value)) => put(&mut record, rule.field, value),
@@ -280,6 +285,21 @@ impl View<'_> {
         Ok(Some(record))
     }
 
+    fn names_nobody(
+        &self,
+        event: &Event,
+        copied: &Map<String, Value>,
+    ) -> Result<bool, (&'static str, Failed)> {
+        let ids = ["person_id", "device_id"];
+        for rule in event.fields.iter().filter(|rule| ids.contains(&rule.field)) {
+            let found = self.field(event.topic, rule).map_err(|failed| (rule.field, failed))?;
+            if let Found::Value(Some(_)) = found {
+                return Ok(false);
+            }
+        }
+        Ok(!ids.iter().any(|id| copied.contains_key(*id)))
+    }
+
     /// The known fields of the object at `path`, as they are: their check is that of any canonical record.
     fn copied(&self, event: &Event, path: &Path) -> Result<Map<String, Value>, Failed> {
         let Some(Value::Object(mut object)) = self.get(path) else {
@@ -293,7 +313,7 @@ impl View<'_> {
     }
 
     fn field(&self, topic: Topic, rule: &Rule) -> Result<Found, Failed> {
-        let mut value = self.source(&rule.source);
+        let mut value = self.source(rule);
         if let (Some(separator), Some(Value::String(text))) = (&rule.split, &value) {
             let parts = text.split(separator.as_str()).map(str::trim).filter(|part| !part.is_empty());
             value = Some(parts.map(Value::from).collect());
@@ -327,10 +347,11 @@ impl View<'_> {
         Ok(Found::Value(Some(value)))
     }
 
-    fn source(&self, source: &Source) -> Option<Value> {
-        match source {
+    fn source(&self, rule: &Rule) -> Option<Value> {
+        let wanted = |value: &Value| as_text(value).is_none_or(|text| !rule.ignore.contains(&text));
+        match &rule.source {
             Source::Constant(value) => Some(value.clone()),
-            Source::FirstOf(pieces) => pieces.iter().find_map(|piece| self.piece(piece)),
+            Source::FirstOf(pieces) => pieces.iter().find_map(|piece| self.piece(piece).filter(wanted)),
             Source::Contains(path, any_of) => {
                 let listed = |value: &Value| as_text(value).is_some_and(|text| any_of.contains(&text));
                 self.get(path).map(|value| match &value {
