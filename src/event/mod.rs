@@ -7,3 +7,4 @@ pub mod output;
 pub mod person;
 pub mod raw;
 pub mod reject;
+pub mod validate;

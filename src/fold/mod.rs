@@ -4,3 +4,4 @@ pub mod counts;
 pub mod detect;
 pub mod names;
 pub mod route;
+pub mod score;

@@ -123,12 +123,11 @@ impl Route {
         never_late: bool,
         items: impl FnOnce(&[u8; 16]) -> &'b mut Vec<u8>,
     ) -> Routed {
-        let (person, key) = self.key_of(raw);
-        let brand = self.brands.number(raw.brand_id);
         if raw.test {
-            put_other(items(&person), ItemKind::Exempt, place, &[0; 16], brand);
             return Routed::Exempt;
         }
+        let (person, key) = self.key_of(raw);
+        let brand = self.brands.number(raw.brand_id);
         let by_ms = place - raw.event_time;
         let late = by_ms >= self.late_memory_ms && !never_late;
         if late && !is_word(raw.kind) {

@@ -144,8 +144,8 @@ pub struct Lines {
 /// One line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// A line without its end; may be changed in place.
-    Whole(&'a mut Vec<u8>),
+    /// A line without its end.
+    Whole(&'a [u8]),
     /// The beginning of a line longer than [`LINE_BYTES_MAX`], whose rest was skipped.
     Cut(&'a [u8]),
 }
@@ -179,7 +179,7 @@ impl Lines {
                 self.line.pop();
             }
             if !self.line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
-                return Ok(Some(Line::Whole(&mut self.line)));
+                return Ok(Some(Line::Whole(&self.line)));
             }
         }
     }
@@ -219,7 +219,7 @@ mod tests {
         let mut all = Vec::new();
         while let Some(line) = lines.next_line().unwrap() {
             all.push(match line {
-                Line::Whole(line) => String::from_utf8(line.clone()).unwrap(),
+                Line::Whole(line) => String::from_utf8(line.to_vec()).unwrap(),
                 Line::Cut(start) => format!("cut {}", start.len()),
             });
         }

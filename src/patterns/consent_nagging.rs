@@ -4,7 +4,7 @@
 //! known to have changed since; and on undecided prompts of one type on three UTC days within a week.
 
 use super::state::{Decision, PromptDay, Record, Repeat};
-use super::{Anchor, DAY, MONTH, Pair, Pattern, WEEK, within};
+use super::{Anchor, DAY, Evidence, MONTH, Pair, Pattern, WEEK, within};
 use crate::event::kinds::{Kind, PromptType};
 
 /// How long a decision, and what was counted since, is remembered.
@@ -50,7 +50,7 @@ pub fn on_prompt(pair: &mut Pair<'_>) {
     if event.first_layer_reject == Some(false) {
         severity = (severity + 1).min(3);
     }
-    let evidence = format!("{{\"repeats\":{repeats},\"days_in_7d\":{days}}}");
+    let evidence = Evidence::two(("repeats", i64::from(repeats)), ("days_in_7d", days as i64));
     pair.trigger(Pattern::ConsentNagging, severity, Anchor::Prompt(event.prompt), evidence);
 }
 

@@ -4,7 +4,7 @@
 //! another device within 72 hours and none from this one within 30 days, from the second in 7 days on.
 
 use super::state::{Device, Followed, Record};
-use super::{Anchor, HOUR, MONTH, Pair, Pattern, WEEK, within};
+use super::{Anchor, Evidence, HOUR, MONTH, Pair, Pattern, WEEK, within};
 use crate::event::kinds::DeviceType;
 use crate::event::person::KeyKind;
 
@@ -60,7 +60,7 @@ pub fn on_retargeted(pair: &mut Pair<'_>) {
     if on_device().nth(wanted.saturating_sub(1)).is_some_and(|followed| within(t, followed.time, WEEK)) {
         let count = on_device().filter(|followed| within(t, followed.time, WEEK)).count();
         let severity = if event.key == KeyKind::Inferred { 2 } else { 1 };
-        let evidence = format!("{{\"in_7d\":{count}}}");
+        let evidence = Evidence::one("in_7d", count as i64);
         pair.trigger(Pattern::CrossDeviceFollowing, severity, Anchor::Pseudonym(event.device), evidence);
     }
 }

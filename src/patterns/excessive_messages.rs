@@ -5,7 +5,7 @@
 //! there are at least three.
 
 use super::state::{EmailSent, Entry, PushSent, Record, SmsSent};
-use super::{Anchor, MONTH, Pair, Pattern, WEEK, severity_by, within};
+use super::{Anchor, Evidence, MONTH, Pair, Pattern, WEEK, severity_by, within};
 use crate::event::kinds::{Channel, Kind};
 
 const JUDGED: usize = 10;
@@ -77,7 +77,7 @@ fn sent<E: SentEntry>(pair: &mut Pair<'_>, thresholds: [u32; 2]) {
         |n: u32| record.nth_last::<E>(n as usize).is_some_and(|sent| within(t, sent.parts().0, WEEK));
     if let Some(severity) = severity_by(&thresholds, counted) {
         let count = record.iter::<E>().filter(|sent| within(t, sent.parts().0, WEEK)).count();
-        let evidence = format!("{{\"in_7d\":{count}}}");
+        let evidence = Evidence::one("in_7d", count as i64);
         pair.trigger(Pattern::ExcessiveMessages, severity, Anchor::Channel(event.channel), evidence);
     }
 }

@@ -90,8 +90,34 @@ impl Anchor {
     }
 }
 
+/// The counts and times that made a pattern fire, by name; at most two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence([Option<(&'static str, i64)>; 2]);
+
+impl Evidence {
+    /// The event says it all.
+    pub const NONE: Evidence = Evidence([None, None]);
+
+    /// One number.
+    pub const fn one(name: &'static str, value: i64) -> Evidence {
+        Evidence([Some((name, value)), None])
+    }
+
+    /// Two numbers.
+    pub const fn two(first: (&'static str, i64), second: (&'static str, i64)) -> Evidence {
+        Evidence([Some(first), Some(second)])
+    }
+
+    /// A JSON object.
+    pub fn json(self) -> String {
+        let pairs: Vec<String> =
+            self.0.iter().flatten().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", pairs.join(","))
+    }
+}
+
 /// The condition of a pattern held at an event.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trigger {
     /// The pattern.
     pub pattern: Pattern,
@@ -99,8 +125,8 @@ pub struct Trigger {
     pub severity: u8,
     /// Keeps the pattern's moments apart.
     pub anchor: Anchor,
-    /// A JSON object with the counts and times that made it fire.
-    pub evidence: String,
+    /// What made it fire.
+    pub evidence: Evidence,
 }
 
 /// One event and everything its patterns look at and change.
@@ -123,7 +149,7 @@ pub struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    fn trigger(&mut self, pattern: Pattern, severity: u8, anchor: Anchor, evidence: String) {
+    fn trigger(&mut self, pattern: Pattern, severity: u8, anchor: Anchor, evidence: Evidence) {
         self.triggers.push(Trigger { pattern, severity, anchor, evidence });
     }
 

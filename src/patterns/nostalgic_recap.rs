@@ -1,6 +1,6 @@
 //! P11: a recap that was viewed or shared.
 
-use super::{Anchor, Pair, Pattern};
+use super::{Anchor, Evidence, Pair, Pattern};
 use crate::event::kinds::Kind;
 
 /// Looks at `RECAP_VIEWED` (severity 1 when enough of it was viewed, or nobody knows) and `RECAP_SHARED` (2).
@@ -11,5 +11,5 @@ pub fn on_recap(pair: &mut Pair<'_>) {
         _ if pair.event.viewed_share.is_none_or(|share| share >= enough) => 1,
         _ => return,
     };
-    pair.trigger(Pattern::NostalgicRecap, severity, Anchor::None, "{}".to_owned());
+    pair.trigger(Pattern::NostalgicRecap, severity, Anchor::None, Evidence::NONE);
 }

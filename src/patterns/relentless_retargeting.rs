@@ -5,7 +5,7 @@
 //! any was counted within 10 seconds. Interest within 24 hours and several creatives raise the thresholds.
 
 use super::state::{Hit, Page, Signals};
-use super::{DAY, HOUR, Pair, Pattern, SECOND, WEEK, within};
+use super::{DAY, Evidence, HOUR, Pair, Pattern, SECOND, WEEK, within};
 
 const PAGE_SPAN: i64 = HOUR / 6;
 const NO_PAGE_SPAN: i64 = 10 * SECOND;
@@ -55,8 +55,8 @@ pub fn on_retargeted(pair: &mut Pair<'_>) {
         })
         .map(|s| s + 1);
     if let Some(severity) = severity {
-        let in_span = |span| record.iter::<Hit>().filter(|hit| within(t, hit.time, span)).count();
-        let evidence = format!("{{\"in_24h\":{},\"in_7d\":{}}}", in_span(DAY), in_span(WEEK));
+        let in_span = |span| record.iter::<Hit>().filter(|hit| within(t, hit.time, span)).count() as i64;
+        let evidence = Evidence::two(("in_24h", in_span(DAY)), ("in_7d", in_span(WEEK)));
         pair.trigger(Pattern::RelentlessRetargeting, severity, super::Anchor::None, evidence);
     }
 }

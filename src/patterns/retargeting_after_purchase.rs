@@ -5,7 +5,7 @@
 //! is cancelled or refunded, or until eight newer ones live. Cancelling retracts its newest moment.
 
 use super::state::{Bought, Order, Record};
-use super::{Anchor, DAY, MONTH, Pair, Pattern, within};
+use super::{Anchor, DAY, Evidence, MONTH, Pair, Pattern, within};
 
 const ORDERS_MAX: usize = 8;
 
@@ -83,7 +83,7 @@ pub fn on_retargeted(pair: &mut Pair<'_>) {
         order.ads = order.ads.saturating_add(1);
         pair.record.set(index, &order);
         if let Some(severity) = super::severity(u32::from(order.ads), &counts) {
-            let evidence = format!("{{\"after_order\":{}}}", order.ads);
+            let evidence = Evidence::one("after_order", i64::from(order.ads));
             let anchor = Anchor::Pseudonym(order.order.to_le_bytes());
             pair.trigger(Pattern::RetargetingAfterPurchase, severity, anchor, evidence);
         }

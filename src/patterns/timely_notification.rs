@@ -4,7 +4,7 @@
 //! within 60 minutes after a requested message was sent. Unsubscribing within a day takes it back.
 
 use super::state::{Opened, Requested};
-use super::{Anchor, DAY, HOUR, Pair, Pattern, within};
+use super::{Anchor, DAY, Evidence, HOUR, Pair, Pattern, within};
 use crate::event::kinds::{Channel, Kind, Permission};
 
 const OPENED_SPAN: i64 = HOUR / 2;
@@ -34,7 +34,7 @@ pub fn on_engaged(pair: &mut Pair<'_>) {
         _ => return,
     };
     if within(event.time, sent.time, span) {
-        let evidence = format!("{{\"after_ms\":{}}}", event.time - sent.time);
+        let evidence = Evidence::one("after_ms", event.time - sent.time);
         pair.trigger(Pattern::TimelyNotification, 1, Anchor::Channel(channel), evidence);
     }
 }

@@ -4,7 +4,7 @@
 
 use super::consent_nagging::DECISION_LIFE;
 use super::state::{Record, Refused, Tracking};
-use super::{Anchor, HOUR, Pair, Pattern, WEEK, within};
+use super::{Anchor, Evidence, HOUR, Pair, Pattern, WEEK, within};
 use crate::event::consent::Signals;
 use crate::event::kinds::{Basis, Kind};
 
@@ -93,7 +93,7 @@ pub fn on_impression(pair: &mut Pair<'_>, cross: bool, behavioural: bool) -> boo
         Verdict::Allowed => {}
         Verdict::Voluntary => {
             let severity = if special { 3 } else { 1 };
-            pair.trigger(Pattern::TrackingAfterOptOut, severity, Anchor::None, "{\"in_7d\":0}".to_owned());
+            pair.trigger(Pattern::TrackingAfterOptOut, severity, Anchor::None, Evidence::one("in_7d", 0));
         }
         Verdict::Explicit => {
             let record = &mut *pair.record;
@@ -109,7 +109,7 @@ pub fn on_impression(pair: &mut Pair<'_>, cross: bool, behavioural: bool) -> boo
                 Pattern::TrackingAfterOptOut,
                 severity,
                 Anchor::None,
-                format!("{{\"in_7d\":{count}}}"),
+                Evidence::one("in_7d", count as i64),
             );
         }
     }

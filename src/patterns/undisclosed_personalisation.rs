@@ -5,7 +5,7 @@
 //! the second in 7 days on.
 
 use super::state::Undisclosed;
-use super::{Anchor, Pair, Pattern, WEEK, within};
+use super::{Anchor, Evidence, Pair, Pattern, WEEK, within};
 use crate::event::kinds::Basis;
 use crate::event::person::PersonEvent;
 
@@ -40,7 +40,7 @@ pub fn on_shown(pair: &mut Pair<'_>) {
         _ => (0, 0),
     };
     if severity > 0 {
-        let evidence = format!("{{\"in_7d\":{count}}}");
+        let evidence = Evidence::one("in_7d", count as i64);
         pair.trigger(Pattern::UndisclosedPersonalisation, severity, Anchor::None, evidence);
     }
 }

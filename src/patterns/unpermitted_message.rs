@@ -4,7 +4,7 @@
 //! the person's first "no" on the channel since the last `SUBSCRIBED` is at least the grace old.
 
 use super::state::{Record, Word};
-use super::{Anchor, DAY, HOUR, Pair, Pattern, within};
+use super::{Anchor, DAY, Evidence, HOUR, Pair, Pattern, within};
 use crate::event::kinds::{Channel, Kind, Permission};
 
 /// How long an unsubscription is remembered.
@@ -59,7 +59,7 @@ pub fn on_sent(pair: &mut Pair<'_>) {
             && event.time - word.first >= i64::from(hours) * HOUR
     });
     if denied || unsubscribed {
-        pair.trigger(Pattern::UnpermittedMessage, 1, Anchor::Channel(event.channel), "{}".to_owned());
+        pair.trigger(Pattern::UnpermittedMessage, 1, Anchor::Channel(event.channel), Evidence::NONE);
     }
 }
 

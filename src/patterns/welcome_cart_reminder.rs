@@ -4,7 +4,7 @@
 //! `CART_ADD`, with permission or nothing known against it, and no order since.
 
 use super::state::Cart;
-use super::{Anchor, DAY, HOUR, Pair, Pattern, within};
+use super::{Anchor, DAY, Evidence, HOUR, Pair, Pattern, within};
 use crate::event::kinds::Permission;
 
 /// Looks at a reminder, which `cart` already counts.
@@ -19,7 +19,7 @@ pub fn on_reminder(pair: &mut Pair<'_>, cart: &Cart) {
         && age >= HOUR
         && within(event.time, cart.added, DAY)
     {
-        let evidence = format!("{{\"after_ms\":{age}}}");
+        let evidence = Evidence::one("after_ms", age);
         pair.trigger(Pattern::WelcomeCartReminder, 1, Anchor::Pseudonym(event.subject), evidence);
     }
 }

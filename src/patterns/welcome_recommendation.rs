@@ -4,7 +4,7 @@
 //! person bought, did or said, unless it was hidden in between. The last 32 are remembered.
 
 use super::state::{Record, Shown};
-use super::{Anchor, Pair, Pattern, WEEK, within};
+use super::{Anchor, Evidence, Pair, Pattern, WEEK, within};
 use crate::event::kinds::Basis;
 
 const REMEMBERED: usize = 32;
@@ -37,7 +37,7 @@ pub fn on_used(pair: &mut Pair<'_>) {
     if let Some((_, shown)) = shown
         && within(event.time, shown.time, WEEK)
     {
-        let evidence = format!("{{\"after_ms\":{}}}", event.time - shown.time);
+        let evidence = Evidence::one("after_ms", event.time - shown.time);
         pair.trigger(Pattern::WelcomeRecommendation, 1, Anchor::None, evidence);
     }
 }

@@ -101,7 +101,7 @@ section! {
         prior_mean: f64 = 0.005,
         /// Strength of the prior, in people. Judgement.
         prior_persons: f64 = 20.0,
-        /// Net contribution per 1,000 people at which the score of windows below a day has moved by three quarters of its range. Judgement.
+        /// Net contribution per 1,000 people at which the score of windows below a day has gone three quarters of the way from neutral to its end. Judgement.
         scale_hours: f64 = 100.0,
         /// The same for windows of a day.
         scale_days: f64 = 300.0,

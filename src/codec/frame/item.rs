@@ -17,14 +17,12 @@ pub enum ItemKind {
     LateWord = 1,
     /// A request to forget a person.
     Erasure = 2,
-    /// Exempt test traffic.
-    Exempt = 3,
     /// A record of a brand that came too late.
-    Late = 4,
+    Late = 3,
     /// A dead letter of a brand.
-    DeadLettered = 5,
+    DeadLettered = 4,
     /// A dead letter whose brand cannot be read.
-    Unreadable = 6,
+    Unreadable = 5,
 }
 
 /// Bytes of an item without its optional parts: length, kinds, place, time, person, numbers, flags.
@@ -171,9 +169,8 @@ impl<'a> Item<'a> {
             0 => ItemKind::Event,
             1 => ItemKind::LateWord,
             2 => ItemKind::Erasure,
-            3 => ItemKind::Exempt,
-            4 => ItemKind::Late,
-            5 => ItemKind::DeadLettered,
+            3 => ItemKind::Late,
+            4 => ItemKind::DeadLettered,
             _ => ItemKind::Unreadable,
         }
     }
@@ -209,17 +206,25 @@ impl<'a> Item<'a> {
         &self.bytes[self.bytes.len() - length..]
     }
 
-    /// Compares in the order in which items are applied: place, erasures first, event time, event id, topic,
-    /// and for what is still equal the encoded item.
-    pub fn cmp_applied(&self, other: &Item<'_>) -> std::cmp::Ordering {
-        let erasure = |item: &Item<'_>| item.kind() != ItemKind::Erasure;
+    /// The item's bytes.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Compares in the order in which items are applied: place, erasures first, event time, event id, topic.
+    pub fn cmp_key(&self, other: &Item<'_>) -> std::cmp::Ordering {
+        let no_erasure = |item: &Item<'_>| item.kind() != ItemKind::Erasure;
         self.place()
             .cmp(&other.place())
-            .then_with(|| erasure(self).cmp(&erasure(other)))
+            .then_with(|| no_erasure(self).cmp(&no_erasure(other)))
             .then_with(|| self.time().cmp(&other.time()))
             .then_with(|| self.event_id().cmp(other.event_id()))
             .then_with(|| self.bytes[5].cmp(&other.bytes[5]))
-            .then_with(|| self.bytes.cmp(other.bytes))
+    }
+
+    /// Compares like [`Item::cmp_key`], and what is still equal by the encoded item.
+    pub fn cmp_applied(&self, other: &Item<'_>) -> std::cmp::Ordering {
+        self.cmp_key(other).then_with(|| self.bytes.cmp(other.bytes))
     }
 
     /// The event of an [`ItemKind::Event`] or [`ItemKind::LateWord`].

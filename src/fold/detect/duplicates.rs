@@ -60,6 +60,12 @@ impl Duplicates {
         true
     }
 
+    /// Fetches what [`Duplicates::is_new`] will look at into the processor's caches.
+    #[must_use = "pass it to `black_box`"]
+    pub fn warm(&self, id: u128) -> bool {
+        self.table.find(id as u64, |_| true).is_some()
+    }
+
     /// How many ids are remembered.
     pub fn len(&self) -> usize {
         self.order.len()

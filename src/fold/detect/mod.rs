@@ -7,6 +7,7 @@
 pub mod duplicates;
 pub mod moments;
 pub mod store;
+pub mod waiting;
 pub mod windows;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -17,17 +18,16 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use self::duplicates::Duplicates;
 use self::store::{PairKey, Store};
+use self::windows::WindowTally;
 use super::counts::{Counts, PipelineCounts};
 use crate::event::kinds::Topic;
 use crate::event::output::TrustMoment;
 use crate::event::person::{KeyKind, PersonEvent};
+use crate::identity::{PseudonymKey, PseudonymKind};
 use crate::patterns::rules::{BrandRules, RuleBook};
 use crate::patterns::state::{Record, Request, WindowState};
-use crate::patterns::{Anchor, Pair, Pattern, Seen, Trigger, control_honoured};
+use crate::patterns::{Anchor, Evidence, Pair, Pattern, Seen, Trigger, control_honoured};
 use crate::time::WindowLength;
-
-/// Turns the id of an event into its pseudonym.
-pub type EventPseudonym = Arc<dyn Fn(&[u8]) -> [u8; 16] + Send + Sync>;
 
 /// What the fold is told once.
 #[derive(Clone)]
@@ -45,10 +45,13 @@ pub struct Settings {
     /// Keys the hashes of ids.
     pub hash_seed: u64,
     /// Makes the pseudonyms of opening events.
-    pub event_pseudonym: EventPseudonym,
+    pub key: PseudonymKey,
     /// Published with every moment.
     pub config_hash: Arc<str>,
 }
+
+/// How many events [`Detect::events`] is best given at once.
+pub const BATCH_EVENTS: usize = 32;
 
 /// When a window's counts were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,8 +102,6 @@ pub struct Tally {
 /// A record that is no event but counts in a window's completeness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quality {
-    /// Exempt test traffic.
-    Exempt,
     /// Too late, of a brand.
     Late(u32),
     /// A dead letter of a brand.
@@ -112,7 +113,7 @@ pub enum Quality {
 struct Brand {
     name: Arc<str>,
     rules: BrandRules,
-    counts: Vec<Option<Box<Counts>>>,
+    tallies: Vec<Option<Box<WindowTally>>>,
 }
 
 #[derive(Clone, Default)]
@@ -135,9 +136,11 @@ pub struct Detect {
     requests: VecDeque<(i64, PairKey)>,
     erased: BTreeMap<[u8; 16], i64>,
     tallies: [Tally; Topic::ALL.len()],
+    latest_applied: Option<i64>,
     record: Record,
     triggers: Vec<Trigger>,
     retractions: Vec<(Pattern, Anchor)>,
+    hashes: Vec<u128>,
 }
 
 impl Detect {
@@ -155,9 +158,11 @@ impl Detect {
             requests: VecDeque::new(),
             erased: BTreeMap::new(),
             tallies: Default::default(),
+            latest_applied: None,
             record: Record::default(),
             triggers: Vec::new(),
             retractions: Vec::new(),
+            hashes: Vec::new(),
         }
     }
 
@@ -171,7 +176,7 @@ impl Detect {
         self.brands.push(Brand {
             name: Arc::clone(&name),
             rules: self.settings.rules.of_brand(&name),
-            counts: vec![None; self.settings.lengths.len()],
+            tallies: vec![None; self.settings.lengths.len()],
         });
         self.brand_numbers.insert(name, number);
         number
@@ -187,25 +192,52 @@ impl Detect {
         self.store.len()
     }
 
+    /// The latest event time of an applied event, milliseconds.
+    pub fn latest_applied(&self) -> Option<i64> {
+        self.latest_applied
+    }
+
     /// Bytes held for pairs, and for the memory of duplicates.
     pub fn bytes(&self) -> (usize, usize) {
         (self.store.bytes(), self.duplicates.bytes())
     }
 
+    /// Applies the next events, in order. What they need is fetched for all of them first, so that the waits
+    /// for memory overlap: batches of [`BATCH_EVENTS`] are best.
+    pub fn events(&mut self, events: &[(u32, PersonEvent<'_>)], out: &mut Output) {
+        let mut hashes = std::mem::take(&mut self.hashes);
+        hashes.clear();
+        for (brand, event) in events {
+            let id = self.event_hash(event);
+            hashes.push(id);
+            std::hint::black_box(self.store.warm(&PairKey { person: event.person, brand: *brand }));
+            std::hint::black_box(self.duplicates.warm(id));
+        }
+        for ((brand, event), id) in events.iter().zip(&hashes) {
+            self.hashed_event(*brand, event, *id, out);
+        }
+        self.hashes = hashes;
+    }
+
     /// Applies the next event.
     pub fn event(&mut self, brand: u32, event: &PersonEvent<'_>, out: &mut Output) {
+        self.hashed_event(brand, event, self.event_hash(event), out);
+    }
+
+    fn hashed_event(&mut self, brand: u32, event: &PersonEvent<'_>, id: u128, out: &mut Output) {
         self.advance(event.place, out);
-        self.count_record(event.place);
         let topic = usize::from(event.topic.index());
         if self.is_erased(event) {
             self.tallies[topic].erased += 1;
             return;
         }
-        if !self.duplicates.is_new(self.event_hash(event), event.place) {
+        if !self.duplicates.is_new(id, event.place) {
             self.tallies[topic].duplicate += 1;
             return;
         }
         self.tallies[topic].applied += 1;
+        self.count_record(event.place);
+        self.latest_applied = self.latest_applied.max(Some(event.time));
 
         let key = PairKey { person: event.person, brand };
         self.store.load(&key, &mut self.record);
@@ -223,7 +255,7 @@ impl Detect {
         let device_key = event.key == KeyKind::Device;
         control_honoured::note(&mut self.record, seen.touch, self.triggers.iter().map(|t| t.pattern));
         if seen.request {
-            let pseudonym = (self.settings.event_pseudonym)(event.event_id);
+            let pseudonym = self.settings.key.pseudonym(PseudonymKind::Event, event.event_id).0;
             if let Some(due) =
                 control_honoured::on_request(&mut self.record, event.place, pseudonym, device_key)
             {
@@ -256,9 +288,8 @@ impl Detect {
         self.count_record(place);
         for length in 0..self.open.len() {
             match quality {
-                Quality::Exempt => {}
-                Quality::Late(brand) => self.counts_of(length, brand).late += 1,
-                Quality::DeadLettered(brand) => self.counts_of(length, brand).dead_lettered += 1,
+                Quality::Late(brand) => self.tally_of(length, brand).counts.late += 1,
+                Quality::DeadLettered(brand) => self.tally_of(length, brand).counts.dead_lettered += 1,
                 Quality::Unreadable => self.open[length].pipeline.unreadable += 1,
             }
         }
@@ -280,7 +311,7 @@ impl Detect {
                 let WindowState { number, bits } = self.record.windows[index];
                 if i64::from(number) == self.open[index].number && bits != 0 {
                     let day = self.settings.lengths[index].is_day();
-                    windows::shift(self.counts_of(index, brand), bits, 0, day);
+                    self.tally_of(index, brand).shift(bits, 0, day);
                 }
             }
             self.store.remove(&key);
@@ -323,7 +354,7 @@ impl Detect {
         let seen = Seen { at_risk: 1 << Pattern::ControlHonoured.index(), ..Seen::default() };
         let honoured = touched && !broken;
         if honoured {
-            let (pattern, evidence) = (Pattern::ControlHonoured, "{}".to_owned());
+            let (pattern, evidence) = (Pattern::ControlHonoured, Evidence::NONE);
             self.triggers.push(Trigger { pattern, severity: 1, anchor: Anchor::None, evidence });
         }
         self.count(&key, due, &seen, 0, device_key, |counts| counts.matured += 1);
@@ -351,9 +382,9 @@ impl Detect {
                 new = windows::affected(new, trigger.pattern, trigger.severity);
             }
             self.record.windows[index] = WindowState { number, bits: new };
-            let counts = self.counts_of(index, key.brand);
-            also(counts);
-            windows::shift(counts, old, new, length.is_day());
+            let tally = self.tally_of(index, key.brand);
+            also(&mut tally.counts);
+            tally.shift(old, new, length.is_day());
         }
     }
 
@@ -369,8 +400,9 @@ impl Detect {
         if self.triggers.is_empty() && self.retractions.is_empty() {
             return;
         }
-        let pseudonym = Arc::clone(&self.settings.event_pseudonym);
-        self.publish_with(key, time, place, jurisdiction, || pseudonym(event_id), out);
+        let pseudonyms = self.settings.key.clone();
+        let opening = || pseudonyms.pseudonym(PseudonymKind::Event, event_id).0;
+        self.publish_with(key, time, place, jurisdiction, opening, out);
     }
 
     fn publish_with(
@@ -421,8 +453,8 @@ impl Detect {
         }
     }
 
-    fn counts_of(&mut self, index: usize, brand: u32) -> &mut Counts {
-        let slot = &mut self.brands[brand as usize].counts[index];
+    fn tally_of(&mut self, index: usize, brand: u32) -> &mut WindowTally {
+        let slot = &mut self.brands[brand as usize].tallies[index];
         if slot.is_none() {
             self.open[index].active.push(brand);
         }
@@ -460,13 +492,13 @@ impl Detect {
                 let taken = Taken::Provisional(self.open[index].marks);
                 for &brand in &self.open[index].active {
                     let brand = &self.brands[brand as usize];
-                    if let Some(counts) = &brand.counts[index] {
+                    if let Some(tally) = &brand.tallies[index] {
                         out.windows.push(WindowCounts {
                             brand: Arc::clone(&brand.name),
                             length: self.settings.lengths[index],
                             start: self.open[index].number * self.settings.lengths[index].ms(),
                             taken,
-                            counts: (**counts).clone(),
+                            counts: tally.cumulative(),
                         });
                     }
                 }
@@ -481,14 +513,14 @@ impl Detect {
         let start = window.number * length.ms();
         for brand in window.active {
             let brand = &mut self.brands[brand as usize];
-            if let Some(counts) = brand.counts[index].take() {
+            if let Some(tally) = brand.tallies[index].take() {
                 let brand = Arc::clone(&brand.name);
                 out.windows.push(WindowCounts {
                     brand,
                     length,
                     start,
                     taken: Taken::Closed,
-                    counts: *counts,
+                    counts: tally.cumulative(),
                 });
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::event::output::TrustMoment;
 use crate::patterns::state::{Opened, Record};
-use crate::patterns::{Anchor, Pattern, Trigger};
+use crate::patterns::{Anchor, Evidence, Pattern, Trigger};
 use crate::time::DAY_MS;
 
 /// How long after its opening a moment is raised rather than opened anew.
@@ -13,7 +13,7 @@ const EXPOSURE_MS: i64 = 14 * DAY_MS;
 const ORDER_MOMENT_MS: i64 = 30 * DAY_MS;
 
 /// A revision of a moment to publish.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revision {
     /// The pattern.
     pub pattern: Pattern,
@@ -31,8 +31,8 @@ pub struct Revision {
     pub opened_time: i64,
     /// Pseudonym of the opening event's id.
     pub opening_event: [u8; 16],
-    /// A JSON object.
-    pub evidence: String,
+    /// What made it fire.
+    pub evidence: Evidence,
 }
 
 /// The patterns that a first touch at `place` is exposed to, a bit each.
@@ -89,7 +89,7 @@ pub fn on_retraction(record: &mut Record, pattern: Pattern, anchor: Anchor, time
     let (index, opened) = newest(record, pattern as u8, anchor.token())?;
     let ended = Opened { revision: opened.revision + 1, ended: true, ..opened };
     record.set(index, &ended);
-    let trigger = Trigger { pattern, severity: opened.severity, anchor, evidence: "{}".to_owned() };
+    let trigger = Trigger { pattern, severity: opened.severity, anchor, evidence: Evidence::NONE };
     Some(revision(&ended, trigger, true, time))
 }
 
@@ -142,7 +142,7 @@ pub fn publish(
         opening_event,
         anchor,
         explanation: explanation(revision.pattern, revision.retracted).to_owned(),
-        evidence: revision.evidence,
+        evidence: revision.evidence.json(),
         config_hash: config_hash.to_owned(),
     }
 }
