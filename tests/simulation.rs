@@ -4,35 +4,26 @@
 //! `TRUSTLINE_SIM_SEEDS=first..last` runs other seeds; a failing seed is printed and runs again the same.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use support::{EVENTS, Input, OUTPUTS, detect, route};
 use trustline::driver::clock::{Clock, WallTime};
-use trustline::driver::replay::load::Arrival;
-use trustline::driver::replay::{Outcome, Replay};
+use trustline::driver::replay::Outcome;
 use trustline::driver::stages::Names;
 use trustline::driver::stages::detect::{DetectSettings, DetectStage};
 use trustline::driver::stages::route::{RouteSettings, RouteStage};
 use trustline::driver::stages::score::ScoreStage;
 use trustline::driver::worker::Worker;
 use trustline::event::kinds::Topic;
-use trustline::fold::detect::Settings;
-use trustline::fold::route::Route;
-use trustline::fold::score::Score;
-use trustline::identity::{AcceptedMatches, PseudonymKey};
 use trustline::log::memory::{Fault, MemoryLog, MemoryPublishers, MemorySource};
-use trustline::patterns::rules::{RuleBook, Rules};
 use trustline::score::settings::ScoreSettings;
-use trustline::time::{DAY_MS, HOUR_MS, WindowLength};
+
+mod support;
 
 const PERSON_PARTITIONS: i32 = 3;
 const BRAND_PARTITIONS: i32 = 2;
-const EVENTS: [Topic; 3] = [Topic::AdDeliveries, Topic::Clickstream, Topic::Messages];
-const OUTPUTS: [&str; 6] =
-    ["moments", "brand-trust", "pattern-trust", "alerts", "late-events", "dead-letters"];
 
 #[test]
 fn committed_output_is_that_of_a_calm_replay() {
@@ -61,75 +52,6 @@ fn the_same_seed_gives_the_same_log() {
         ["t.person-events", "t.brand-partials"].map(|topic| simulation.log.records(topic))
     };
     assert!(log(7) == log(7));
-}
-
-/// The lines of a folder of vectors, each file one source.
-struct Input {
-    lines: BTreeMap<Topic, Vec<(i64, String)>>,
-    folder: tempfile::TempDir,
-    last: i64,
-}
-
-impl Input {
-    /// Reads a folder and appends test traffic that lets every frontier pass everything before it.
-    fn read(name: &str) -> Input {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name).join("input");
-        let mut lines: BTreeMap<Topic, Vec<(i64, String)>> = BTreeMap::new();
-        for topic in EVENTS {
-            let text =
-                std::fs::read_to_string(root.join(format!("{}.jsonl", topic.symbol()))).unwrap_or_default();
-            let mut last = 0;
-            for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                let value: Value = serde_json::from_str(line).unwrap_or_default();
-                last = value["event_time"].as_i64().unwrap_or(last);
-                lines.entry(topic).or_default().push((last, line.to_owned()));
-            }
-        }
-        let last = lines.values().flatten().map(|(time, _)| *time).max().unwrap();
-        let end = last + 2 * DAY_MS;
-        for topic in EVENTS {
-            let kind = if topic == Topic::Messages { "SENT" } else { "COMPLAINT" };
-            let channel = if topic == Topic::Messages { r#","channel":"PUSH""# } else { "" };
-            let line = format!(
-                r#"{{"event_id":"end","event_time":{end},"kind":"{kind}","brand_id":"end","person_id":"end","test":true{channel}}}"#
-            );
-            lines.entry(topic).or_default().push((end, line));
-        }
-        let folder = tempfile::tempdir().unwrap();
-        for (topic, lines) in &lines {
-            let text: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
-            std::fs::write(folder.path().join(format!("{}.jsonl", topic.symbol())), text).unwrap();
-        }
-        Input { lines, folder, last }
-    }
-
-    fn replay(&self) -> Outcome {
-        let replay = Replay {
-            route: route(),
-            detect: detect(),
-            score: Score::new(Arc::new(ScoreSettings::default())),
-            arrival: Arrival { as_stream: true, out_of_orderness_ms: 10_000 },
-        };
-        replay.run(self.folder.path(), &mut ()).unwrap()
-    }
-}
-
-fn route() -> Route {
-    Route::new(PseudonymKey::test_key(), AcceptedMatches::default(), Default::default(), HOUR_MS)
-}
-
-fn detect() -> Settings {
-    let key = PseudonymKey::test_key();
-    Settings {
-        lengths: vec![WindowLength::HOUR, WindowLength::DAY],
-        rules: RuleBook::new(Rules::default(), |name| key.token(name).get()),
-        late_memory_ms: HOUR_MS,
-        dup_ids_max: 1_000_000,
-        provisional: false,
-        hash_seed: 1,
-        key: PseudonymKey::test_key(),
-        config_hash: Arc::from(""),
-    }
 }
 
 /// A generator of choices: SplitMix64.
@@ -309,48 +231,10 @@ impl<'a> Simulation<'a> {
     }
 
     fn compare(&self, expected: &Outcome, what: &str) {
-        let last = self.input.last;
-        let parsed = |name: &str| -> Vec<Value> {
+        let records = |name: &str| {
             let records = self.log.records(&format!("t.{name}")).concat();
-            records.iter().map(|record| serde_json::from_slice(&record.value).unwrap_or_default()).collect()
+            records.into_iter().map(|record| record.value).collect()
         };
-        let sorted = |values: Vec<Value>, time: &str| {
-            let mut lines: Vec<String> = values
-                .into_iter()
-                .filter(|value| value[time].as_i64().is_some_and(|time| time <= last))
-                .map(|mut value| {
-                    // The frontier's age and a window's revision may differ.
-                    value["frontier_age_ms"] = Value::Null;
-                    value.to_string()
-                })
-                .collect();
-            lines.sort();
-            lines
-        };
-        fn values<T: serde::Serialize>(records: &[T]) -> Vec<Value> {
-            records.iter().map(|record| serde_json::to_value(record).unwrap()).collect()
-        }
-        for (name, time, expected) in [
-            ("moments", "event_time", values(&expected.moments)),
-            ("brand-trust", "window_end", values(&expected.score.brand_trust)),
-            ("pattern-trust", "window_end", values(&expected.score.pattern_trust)),
-            ("alerts", "at", values(&expected.score.alerts)),
-        ] {
-            let (got, expected) = (sorted(parsed(name), time), sorted(expected, time));
-            assert!(
-                name == "pattern-trust" || name == "alerts" || !expected.is_empty(),
-                "{what}: nothing to compare"
-            );
-            let extra: Vec<&String> = got.iter().filter(|line| !expected.contains(line)).collect();
-            let missing: Vec<&String> = expected.iter().filter(|line| !got.contains(line)).collect();
-            assert!(
-                extra.is_empty() && missing.is_empty(),
-                "{what}: {name}: extra {extra:#?}, missing {missing:#?}"
-            );
-            assert_eq!(got.len(), expected.len(), "{what}: {name}: something was published twice");
-        }
-        let count = |name: &str| self.log.records(&format!("t.{name}")).concat().len();
-        assert_eq!(count("late-events"), expected.aside.late_events(), "{what}: late events");
-        assert_eq!(count("dead-letters"), expected.aside.dead_letters(), "{what}: dead letters");
+        support::compare(self.input, expected, what, records);
     }
 }

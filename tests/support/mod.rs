@@ -1,0 +1,161 @@
+//! What the tests of the whole pipeline share: vectors as sources, the settings, the comparison with `replay`.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use trustline::driver::replay::load::Arrival;
+use trustline::driver::replay::{Outcome, Replay};
+use trustline::event::kinds::Topic;
+use trustline::fold::detect::Settings;
+use trustline::fold::route::Route;
+use trustline::fold::score::Score;
+use trustline::identity::{AcceptedMatches, PseudonymKey};
+use trustline::patterns::rules::{RuleBook, Rules};
+use trustline::score::settings::ScoreSettings;
+use trustline::time::{DAY_MS, HOUR_MS, WindowLength};
+
+/// The topics whose records are events of persons.
+pub const EVENTS: [Topic; 3] = [Topic::AdDeliveries, Topic::Clickstream, Topic::Messages];
+
+/// The topics whose records are compared.
+pub const OUTPUTS: [&str; 6] =
+    ["moments", "brand-trust", "pattern-trust", "alerts", "late-events", "dead-letters"];
+
+/// The lines of a folder of vectors, each file one source.
+pub struct Input {
+    /// Lines with the time that their record carries, in the order of arrival.
+    pub lines: BTreeMap<Topic, Vec<(i64, String)>>,
+    folder: tempfile::TempDir,
+    /// The latest event time before the test traffic at the end.
+    pub last: i64,
+}
+
+impl Input {
+    /// Reads a folder and appends test traffic that lets every frontier pass everything before it.
+    pub fn read(name: &str) -> Input {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name).join("input");
+        let mut lines: BTreeMap<Topic, Vec<(i64, String)>> = BTreeMap::new();
+        for topic in EVENTS {
+            let text =
+                std::fs::read_to_string(root.join(format!("{}.jsonl", topic.symbol()))).unwrap_or_default();
+            let mut last = 0;
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                let value: Value = serde_json::from_str(line).unwrap_or_default();
+                last = value["event_time"].as_i64().unwrap_or(last);
+                lines.entry(topic).or_default().push((last, line.to_owned()));
+            }
+        }
+        let last = EVENTS
+            .iter()
+            .filter_map(|topic| lines.get(topic))
+            .flatten()
+            .map(|(time, _)| *time)
+            .max()
+            .unwrap();
+        let end = last + 2 * DAY_MS;
+        for topic in EVENTS {
+            let kind = if topic == Topic::Messages { "SENT" } else { "COMPLAINT" };
+            let channel = if topic == Topic::Messages { r#","channel":"PUSH""# } else { "" };
+            let line = format!(
+                r#"{{"event_id":"end","event_time":{end},"kind":"{kind}","brand_id":"end","person_id":"end","test":true{channel}}}"#
+            );
+            lines.entry(topic).or_default().push((end, line));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (topic, lines) in &lines {
+            let text: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
+            std::fs::write(folder.path().join(format!("{}.jsonl", topic.symbol())), text).unwrap();
+        }
+        Input { lines, folder, last }
+    }
+
+    /// What `replay --as-stream` computes.
+    pub fn replay(&self) -> Outcome {
+        let replay = Replay {
+            route: route(),
+            detect: detect(),
+            score: Score::new(Arc::new(ScoreSettings::default())),
+            arrival: Arrival { as_stream: true, out_of_orderness_ms: 10_000 },
+        };
+        replay.run(self.folder.path(), &mut ()).unwrap()
+    }
+}
+
+fn read_text(folder: &Path, topic: Topic) -> String {
+    let plain = folder.join(format!("{}.jsonl", topic.symbol()));
+    let Ok(file) = std::fs::File::open(folder.join(format!("{}.jsonl.gz", topic.symbol()))) else {
+        return std::fs::read_to_string(plain).unwrap_or_default();
+    };
+    let mut bytes = Vec::new();
+    flate2::read::MultiGzDecoder::new(file).read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The route fold with default settings.
+pub fn route() -> Route {
+    Route::new(PseudonymKey::test_key(), AcceptedMatches::default(), Default::default(), HOUR_MS)
+}
+
+/// The detect fold's default settings, without provisional marks.
+pub fn detect() -> Settings {
+    let key = PseudonymKey::test_key();
+    Settings {
+        lengths: vec![WindowLength::HOUR, WindowLength::DAY],
+        rules: RuleBook::new(Rules::default(), |name| key.token(name).get()),
+        late_memory_ms: HOUR_MS,
+        dup_ids_max: 1_000_000,
+        provisional: false,
+        hash_seed: 1,
+        key: PseudonymKey::test_key(),
+        config_hash: Arc::from(""),
+    }
+}
+
+/// Compares the committed records of each output topic with what `replay` computes.
+pub fn compare(input: &Input, expected: &Outcome, what: &str, records: impl Fn(&str) -> Vec<Vec<u8>>) {
+    let last = input.last;
+    let parsed = |name: &str| -> Vec<Value> {
+        records(name).iter().map(|record| serde_json::from_slice(record).unwrap_or_default()).collect()
+    };
+    let sorted = |values: Vec<Value>, time: &str| {
+        let mut lines: Vec<String> = values
+            .into_iter()
+            .filter(|value| value[time].as_i64().is_some_and(|time| time <= last))
+            .map(|mut value| {
+                // The frontier's age and a window's revision may differ.
+                value["frontier_age_ms"] = Value::Null;
+                value.to_string()
+            })
+            .collect();
+        lines.sort();
+        lines
+    };
+    fn values<T: serde::Serialize>(records: &[T]) -> Vec<Value> {
+        records.iter().map(|record| serde_json::to_value(record).unwrap()).collect()
+    }
+    for (name, time, expected) in [
+        ("moments", "event_time", values(&expected.moments)),
+        ("brand-trust", "window_end", values(&expected.score.brand_trust)),
+        ("pattern-trust", "window_end", values(&expected.score.pattern_trust)),
+        ("alerts", "at", values(&expected.score.alerts)),
+    ] {
+        let (got, expected) = (sorted(parsed(name), time), sorted(expected, time));
+        assert!(
+            name == "pattern-trust" || name == "alerts" || !expected.is_empty(),
+            "{what}: nothing to compare"
+        );
+        let extra: Vec<&String> = got.iter().filter(|line| !expected.contains(line)).collect();
+        let missing: Vec<&String> = expected.iter().filter(|line| !got.contains(line)).collect();
+        assert!(
+            extra.is_empty() && missing.is_empty(),
+            "{what}: {name}: extra {extra:#?}, missing {missing:#?}"
+        );
+        assert_eq!(got.len(), expected.len(), "{what}: {name}: something was published twice");
+    }
+    let count = |name: &str| records(name).len();
+    assert_eq!(count("late-events"), expected.aside.late_events(), "{what}: late events");
+    assert_eq!(count("dead-letters"), expected.aside.dead_letters(), "{what}: dead letters");
+}
