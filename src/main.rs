@@ -1,3 +1,10 @@
 //! The `trustline` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use trustline::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    cli::run(&Cli::parse()).into()
+}

@@ -1,1 +1,93 @@
 //! One file per command.
+
+pub mod replay;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Finds the moments in which a brand's use of personal data costs or earns trust.
+#[derive(Debug, Parser)]
+#[command(name = "trustline", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole job over files.
+    Replay(replay::Args),
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed while running.
+    Failed = 1,
+    /// Wrong usage, configuration or input path.
+    Usage = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Runs a command; what goes wrong is told on standard error.
+pub fn run(cli: &Cli) -> Exit {
+    let outcome = match &cli.command {
+        Command::Replay(args) => replay::run(args),
+    };
+    match outcome {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            tell(&format!("trustline: {}", chain(failure.error.as_ref())));
+            failure.exit
+        }
+    }
+}
+
+/// Why a command failed, and how the process ends.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the process ends.
+    pub exit: Exit,
+    /// Why.
+    pub error: Box<dyn std::error::Error>,
+}
+
+impl Failure {
+    /// The command could not begin: wrong usage, configuration or input path.
+    pub fn usage(error: impl std::error::Error + 'static) -> Failure {
+        Failure { exit: Exit::Usage, error: Box::new(error) }
+    }
+
+    /// The command failed while running.
+    pub fn running(error: impl std::error::Error + 'static) -> Failure {
+        Failure { exit: Exit::Failed, error: Box::new(error) }
+    }
+}
+
+/// Writes a line for a person to standard error; one that nobody reads is no failure.
+pub fn tell(line: &str) {
+    use std::io::Write;
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,1 +1,6 @@
-//! The step loop, assignment, shutdown, watchdog, clock.
+//! The step loop and the stages that it drives.
+
+pub mod clock;
+pub mod replay;
+pub mod stages;
+pub mod worker;

@@ -94,7 +94,7 @@ impl Counts {
 /// All records of one window, over all brands (topics that hold the frontier only).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PipelineCounts {
-    /// Records read whose place lies in the window.
+    /// Records that were applied, came too late or are dead letters.
     pub records: u64,
     /// Of these, dead letters without a readable brand.
     pub unreadable: u64,

@@ -1,6 +1,162 @@
 //! The patterns of the experience layer: what erodes trust and what builds it.
 
+mod apply;
+pub mod cart_reminder_overload;
+pub mod carts;
+pub mod consent_nagging;
+pub mod control_honoured;
+pub mod cross_device_following;
+pub mod excessive_messages;
+pub mod nostalgic_recap;
+pub mod relentless_retargeting;
+pub mod retargeting_after_purchase;
 pub mod rules;
+pub mod state;
+pub mod timely_notification;
+pub mod tracking_after_opt_out;
+pub mod undisclosed_personalisation;
+pub mod unpermitted_message;
+pub mod welcome_cart_reminder;
+pub mod welcome_recommendation;
+
+pub use apply::{Seen, apply, apply_late_word};
+
+use self::rules::Rules;
+use self::state::Record;
+use crate::event::kinds::{Channel, PromptType};
+use crate::event::person::PersonEvent;
+
+const SECOND: i64 = crate::time::SECOND_MS;
+const HOUR: i64 = crate::time::HOUR_MS;
+const DAY: i64 = crate::time::DAY_MS;
+const WEEK: i64 = 7 * DAY;
+const MONTH: i64 = 30 * DAY;
+
+/// Whether `t` lies within `span` of an earlier event at `s`.
+#[inline]
+fn within(t: i64, s: i64, span: i64) -> bool {
+    t - s < span
+}
+
+/// The severity, from 1, that a count reaches by ascending thresholds.
+fn severity(count: u32, thresholds: &[u32]) -> Option<u8> {
+    severity_by(thresholds, |threshold| count >= threshold)
+}
+
+/// The severity, from 1, of the highest threshold that is reached.
+fn severity_by(thresholds: &[u32], reached: impl Fn(u32) -> bool) -> Option<u8> {
+    let highest = thresholds.iter().rposition(|&threshold| reached(threshold))?;
+    u8::try_from(highest + 1).ok()
+}
+
+/// What moments of one pattern are kept apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// Nothing: one moment at a time.
+    None,
+    /// An order, device or cart, by its pseudonym.
+    Pseudonym([u8; 16]),
+    /// A channel.
+    Channel(Channel),
+    /// A prompt type.
+    Prompt(PromptType),
+}
+
+impl Anchor {
+    /// A number that tells the anchors of one pattern apart.
+    pub fn token(self) -> u64 {
+        match self {
+            Anchor::None => 0,
+            Anchor::Pseudonym(pseudonym) => {
+                let mut raw = [0; 8];
+                raw.copy_from_slice(&pseudonym[..8]);
+                u64::from_le_bytes(raw)
+            }
+            Anchor::Channel(channel) => u64::from(channel.index()) + 1,
+            Anchor::Prompt(prompt) => u64::from(prompt.index()) + 1,
+        }
+    }
+
+    /// The anchor as it is published.
+    pub fn text(self) -> Option<String> {
+        match self {
+            Anchor::None => None,
+            Anchor::Pseudonym(pseudonym) => {
+                Some(pseudonym.iter().map(|byte| format!("{byte:02x}")).collect())
+            }
+            Anchor::Channel(channel) => Some(channel.symbol().to_owned()),
+            Anchor::Prompt(prompt) => Some(prompt.symbol().to_owned()),
+        }
+    }
+}
+
+/// The counts and times that made a pattern fire, by name; at most two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence([Option<(&'static str, i64)>; 2]);
+
+impl Evidence {
+    /// The event says it all.
+    pub const NONE: Evidence = Evidence([None, None]);
+
+    /// One number.
+    pub const fn one(name: &'static str, value: i64) -> Evidence {
+        Evidence([Some((name, value)), None])
+    }
+
+    /// Two numbers.
+    pub const fn two(first: (&'static str, i64), second: (&'static str, i64)) -> Evidence {
+        Evidence([Some(first), Some(second)])
+    }
+
+    /// A JSON object.
+    pub fn json(self) -> String {
+        let pairs: Vec<String> =
+            self.0.iter().flatten().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", pairs.join(","))
+    }
+}
+
+/// The condition of a pattern held at an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// The pattern.
+    pub pattern: Pattern,
+    /// 1 to 3.
+    pub severity: u8,
+    /// Keeps the pattern's moments apart.
+    pub anchor: Anchor,
+    /// What made it fire.
+    pub evidence: Evidence,
+}
+
+/// One event and everything its patterns look at and change.
+#[derive(Debug)]
+pub struct Pair<'a> {
+    /// The event.
+    pub event: &'a PersonEvent<'a>,
+    /// The rules for the brand and the event's jurisdiction.
+    pub rules: &'a Rules,
+    /// Tokens of the categories that are bought again and again.
+    pub replenishable: &'a [u64],
+    /// How much earlier than its place an event may have happened, milliseconds.
+    pub slack: i64,
+    /// What is remembered of the pair.
+    pub record: &'a mut Record,
+    /// What triggered.
+    pub triggers: &'a mut Vec<Trigger>,
+    /// Whose newest moment is taken back.
+    pub retractions: &'a mut Vec<(Pattern, Anchor)>,
+}
+
+impl Pair<'_> {
+    fn trigger(&mut self, pattern: Pattern, severity: u8, anchor: Anchor, evidence: Evidence) {
+        self.triggers.push(Trigger { pattern, severity, anchor, evidence });
+    }
+
+    fn retract(&mut self, pattern: Pattern, anchor: Anchor) {
+        self.retractions.push((pattern, anchor));
+    }
+}
 
 /// One pattern of the experience layer. The order is the order in which sums run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

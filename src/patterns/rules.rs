@@ -3,6 +3,8 @@
 //! The structs are the configuration's own form: their doc comments become the comments of the
 //! example file and the descriptions of its JSON Schema.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -229,5 +231,86 @@ impl Rules {
             Pattern::ControlHonoured => self.control_honoured.weights,
             Pattern::WelcomeCartReminder => self.welcome_cart_reminder.weights,
         }
+    }
+}
+
+/// Rules ready for use: the settings and the tokens of what they name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compiled {
+    /// The settings.
+    pub rules: Rules,
+    /// Tokens of the replenishable categories.
+    pub replenishable: Vec<u64>,
+}
+
+/// Rules that hold for a brand, a jurisdiction, or a brand in a jurisdiction, instead of the base.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Override {
+    /// The brand; any if absent.
+    pub brand: Option<String>,
+    /// The jurisdiction; `US` also holds for `US-CA`; any if absent.
+    pub jurisdiction: Option<String>,
+    /// The whole rules, the base with the override laid over it.
+    pub rules: Arc<Compiled>,
+}
+
+/// The base rules and what overrides them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleBook {
+    /// Hold where nothing overrides them.
+    pub base: Arc<Compiled>,
+    /// Overrides; where several fit the last one holds, so the most specific stand last.
+    pub overrides: Vec<Override>,
+}
+
+/// The rules of one brand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrandRules {
+    /// Hold where the jurisdiction overrides nothing.
+    pub base: Arc<Compiled>,
+    /// By jurisdiction; the last that fits holds.
+    pub by_jurisdiction: Vec<(String, Arc<Compiled>)>,
+}
+
+impl RuleBook {
+    /// A book without overrides; `token` turns the name of a category into its token.
+    pub fn new(rules: Rules, token: impl Fn(&[u8]) -> u64) -> RuleBook {
+        RuleBook { base: Arc::new(Compiled::new(rules, token)), overrides: Vec::new() }
+    }
+
+    /// The rules of a brand.
+    pub fn of_brand(&self, brand: &str) -> BrandRules {
+        let mut found = BrandRules { base: Arc::clone(&self.base), by_jurisdiction: Vec::new() };
+        let fitting = self.overrides.iter().filter(|o| o.brand.as_deref().is_none_or(|b| b == brand));
+        for entry in fitting {
+            match &entry.jurisdiction {
+                None => found.base = Arc::clone(&entry.rules),
+                Some(name) => found.by_jurisdiction.push((name.clone(), Arc::clone(&entry.rules))),
+            }
+        }
+        found
+    }
+}
+
+impl BrandRules {
+    /// The rules for an event of this jurisdiction.
+    #[inline]
+    pub fn in_jurisdiction(&self, jurisdiction: &str) -> &Compiled {
+        if self.by_jurisdiction.is_empty() {
+            return &self.base;
+        }
+        let fits = |name: &str| {
+            jurisdiction.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        self.by_jurisdiction.iter().rev().find(|(name, _)| fits(name)).map_or(&self.base, |(_, rules)| rules)
+    }
+}
+
+impl Compiled {
+    /// Rules with the tokens of what they name.
+    pub fn new(rules: Rules, token: impl Fn(&[u8]) -> u64) -> Compiled {
+        let names = &rules.retargeting_after_purchase.replenishable;
+        let replenishable = names.iter().map(|name| token(name.as_bytes())).collect();
+        Compiled { rules, replenishable }
     }
 }

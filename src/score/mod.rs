@@ -1,1 +1,16 @@
 //! From counts to scores, intervals, drops and alerts.
+
+pub mod alert;
+pub mod beta;
+pub mod brand;
+pub mod completeness;
+pub mod drop;
+pub mod incidence;
+pub mod incidents;
+pub mod outcomes;
+pub mod plain;
+pub mod records;
+pub mod rules;
+pub mod settings;
+pub mod trust;
+pub mod windows;

@@ -1,0 +1,137 @@
+//! `trustline replay`: the whole job over files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Failure, tell};
+use crate::driver::replay::load::Arrival;
+use crate::driver::replay::{Outcome, Progress, Replay, write};
+use crate::fold::detect::Settings;
+use crate::fold::route::Route;
+use crate::fold::score::Score;
+use crate::identity::{AcceptedMatches, PseudonymKey};
+use crate::patterns::rules::{RuleBook, Rules};
+use crate::score::settings::ScoreSettings;
+use crate::time::{HOUR_MS, SECOND_MS, WindowLength};
+
+/// Options of `replay`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder with one file per topic: `<topic>.jsonl` (or `.jsonl.gz`, `.jsonl.zst`, `.avro`).
+    pub input: PathBuf,
+    /// Folder for the output; made if it is not there.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Each file is one source and its lines are in the order of arrival, so records can be late.
+    #[arg(long)]
+    pub as_stream: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the input cannot be read, the output cannot be written, or the ledger does not balance.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let started = Instant::now();
+    tell("no pseudonym key is configured: using the published test key, so pseudonyms are not secret");
+    let mut bar = Bar::new();
+    let replay = with_defaults(args.as_stream);
+    let mut outcome = replay.run(&args.input, &mut bar).map_err(Failure::usage)?;
+    bar.done();
+    write::write_all(&mut outcome, &args.out).map_err(Failure::running)?;
+    report(&outcome, started.elapsed().as_secs_f64());
+    let unbalanced: Vec<String> = outcome.ledger.unbalanced().map(|(topic, _)| topic.to_owned()).collect();
+    if unbalanced.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::running(Unbalanced { topics: unbalanced.join(", ") }))
+    }
+}
+
+/// Records are not accounted for.
+#[derive(Debug, thiserror::Error)]
+#[error("the ledger does not balance for {topics}: this is a fault of trustline")]
+struct Unbalanced {
+    topics: String,
+}
+
+fn with_defaults(as_stream: bool) -> Replay {
+    let key = PseudonymKey::test_key();
+    let rules = RuleBook::new(Rules::default(), |name| key.token(name).get());
+    let hash_seed = key.token(b"duplicates").get();
+    Replay {
+        route: Route::new(key.clone(), AcceptedMatches::default(), Default::default(), HOUR_MS),
+        detect: Settings {
+            lengths: vec![WindowLength::HOUR, WindowLength::DAY],
+            rules,
+            late_memory_ms: HOUR_MS,
+            dup_ids_max: 50_000_000,
+            provisional: false,
+            hash_seed,
+            key,
+            config_hash: Arc::from(""),
+        },
+        score: Score::new(Arc::new(ScoreSettings::default())),
+        arrival: Arrival { as_stream, out_of_orderness_ms: 10 * SECOND_MS },
+    }
+}
+
+fn report(outcome: &Outcome, seconds: f64) {
+    let accounts = &outcome.ledger.accounts;
+    let read: u64 = accounts.values().map(|account| account.read).sum();
+    let applied: u64 = accounts.values().map(|account| account.applied).sum();
+    tell(&format!("{read} records read, {applied} applied in {seconds:.1} s"));
+    tell(&format!(
+        "{} moments, {} windows, {} alerts",
+        outcome.moments.len(),
+        outcome.score.brand_trust.len(),
+        outcome.score.alerts.len()
+    ));
+    for (topic, account) in accounts.iter().filter(|(_, account)| account.read > account.applied) {
+        tell(&format!(
+            "{topic}: {} duplicate, {} too late, {} dead letters, {} exempt, {} erased",
+            account.duplicate, account.too_late, account.dead_lettered, account.exempt, account.erased
+        ));
+    }
+    for (reason, count) in outcome.aside.reasons() {
+        tell(&format!("dead letters, {reason}: {count}"));
+    }
+}
+
+/// A progress bar; hidden where standard error is no terminal.
+struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn new() -> Bar {
+        let bar = ProgressBar::new_spinner();
+        let style = ProgressStyle::with_template("{msg} {human_pos}/{human_len} {bar:40} {elapsed}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message("reading");
+        Bar { bar }
+    }
+
+    fn done(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress for Bar {
+    fn read(&mut self, records: u64) {
+        self.bar.inc_length(records);
+        self.bar.inc(records);
+    }
+
+    fn applied(&mut self, items: u64, of: u64) {
+        if self.bar.length() != Some(of) {
+            self.bar.set_message("applying");
+            self.bar.set_length(of);
+            self.bar.set_position(0);
+        }
+        self.bar.inc(items);
+    }
+}

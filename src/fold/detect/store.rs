@@ -1,0 +1,289 @@
+//! All pairs of one partition: a hash table of handles into slabs of packed records.
+//!
+//! A slot holds `person (16), brand (4), length (2), record`. Slots come in size classes 32 bytes apart at
+//! the small end; a record that outgrows its slot moves. Person pseudonyms are keyed hashes, so their
+//! bytes serve as the hash.
+
+use hashbrown::HashTable;
+
+use crate::patterns::state::Record;
+
+const HEAD: usize = 22;
+/// Bytes that the processor fetches at once.
+const CACHE_LINE: usize = 64;
+/// How much of a slot is fetched ahead: most records are shorter.
+const WARM_LINES: usize = 6;
+const CHUNK_BYTES: usize = 1 << 18;
+
+/// Slot sizes: 64 to 512 by 32, then by a quarter to over 256 KiB.
+const CLASSES: usize = 43;
+const SIZES: [usize; CLASSES] = {
+    let mut sizes = [0; CLASSES];
+    let mut index = 0;
+    let mut size = 64;
+    while index < CLASSES {
+        sizes[index] = size;
+        size += if size < 512 { 32 } else { size / 4 / 16 * 16 };
+        index += 1;
+    }
+    sizes
+};
+
+/// Who and with which brand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairKey {
+    /// The person's pseudonym.
+    pub person: [u8; 16],
+    /// The brand's number in this partition.
+    pub brand: u32,
+}
+
+impl PairKey {
+    fn hash(&self) -> u32 {
+        let half = u64::from_le_bytes([
+            self.person[0],
+            self.person[1],
+            self.person[2],
+            self.person[3],
+            self.person[4],
+            self.person[5],
+            self.person[6],
+            self.person[7],
+        ]);
+        let mixed = (half ^ u64::from(self.brand)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 32) as u32
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Handle {
+    hash: u32,
+    class: u8,
+    slot: [u8; 3],
+}
+
+impl Handle {
+    fn new(hash: u32, class: usize, slot: u32) -> Handle {
+        let [a, b, c, d] = slot.to_le_bytes();
+        assert!(d == 0, "a size class holds at most 2^24 slots in one partition");
+        Handle { hash, class: class as u8, slot: [a, b, c] }
+    }
+
+    fn slot(self) -> usize {
+        u32::from_le_bytes([self.slot[0], self.slot[1], self.slot[2], 0]) as usize
+    }
+}
+
+/// Spreads a 32-bit hash so that both ends of the table's 64-bit hash vary.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}
+
+#[derive(Default)]
+struct Slab {
+    chunks: Vec<Box<[u8]>>,
+    used: u32,
+    free: Vec<u32>,
+}
+
+impl Slab {
+    fn take(&mut self, size: usize) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            return slot;
+        }
+        let slot = self.used;
+        if slot as usize / per_chunk(size) == self.chunks.len() {
+            self.chunks.push(vec![0; per_chunk(size) * size].into_boxed_slice());
+        }
+        self.used += 1;
+        slot
+    }
+
+    fn bytes(&self, slot: usize, size: usize) -> &[u8] {
+        let at = slot % per_chunk(size) * size;
+        &self.chunks[slot / per_chunk(size)][at..at + size]
+    }
+
+    fn bytes_mut(&mut self, slot: usize, size: usize) -> &mut [u8] {
+        let at = slot % per_chunk(size) * size;
+        &mut self.chunks[slot / per_chunk(size)][at..at + size]
+    }
+}
+
+const fn per_chunk(size: usize) -> usize {
+    if size > CHUNK_BYTES { 1 } else { CHUNK_BYTES / size }
+}
+
+/// The records of all pairs of a partition.
+pub struct Store {
+    table: HashTable<Handle>,
+    slabs: Vec<Slab>,
+    windows: usize,
+}
+
+impl Store {
+    /// An empty store for records that follow so many windows.
+    pub fn new(windows: usize) -> Store {
+        Store { table: HashTable::new(), slabs: (0..CLASSES).map(|_| Slab::default()).collect(), windows }
+    }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Bytes held for pairs: slabs and table.
+    pub fn bytes(&self) -> usize {
+        let slabs: usize = self.slabs.iter().flat_map(|slab| &slab.chunks).map(|chunk| chunk.len()).sum();
+        slabs + self.table.capacity() * 8 / 7 * (size_of::<Handle>() + 1)
+    }
+
+    /// Unpacks the record of a pair; an empty one if nothing is known of it.
+    pub fn load(&self, key: &PairKey, record: &mut Record) -> bool {
+        let hash = key.hash();
+        match self.table.find(spread(hash), |handle| handle.hash == hash && self.is(*handle, key)) {
+            Some(handle) => {
+                let bytes = self.bytes_of(*handle);
+                let length = usize::from(u16::from_le_bytes([bytes[20], bytes[21]]));
+                record.load(self.windows, &bytes[HEAD..HEAD + length]);
+                true
+            }
+            None => {
+                record.clear();
+                false
+            }
+        }
+    }
+
+    /// Fetches the record of a pair into the processor's caches. Calls for several pairs in a row overlap
+    /// their waits for memory. The result only keeps the reads from being left out.
+    #[must_use = "pass it to `black_box`"]
+    pub fn warm(&self, key: &PairKey) -> u8 {
+        let hash = key.hash();
+        let handle = self.table.find(spread(hash), |handle| handle.hash == hash);
+        handle.map_or(0, |handle| {
+            let slot = self.bytes_of(*handle);
+            slot.iter().step_by(CACHE_LINE).take(WARM_LINES).fold(0, |all, byte| all ^ byte)
+        })
+    }
+
+    /// Packs the record of a pair.
+    ///
+    /// # Panics
+    /// If the record exceeds 64 KiB, which the limits on its sections exclude.
+    pub fn save(&mut self, key: &PairKey, record: &Record) {
+        let length = record.stored_len(self.windows);
+        let stored = u16::try_from(length).expect("sections are limited so that a record stays below 64 KiB");
+        let class = SIZES.partition_point(|&size| size < HEAD + length);
+        let hash = key.hash();
+        let (slabs, windows) = (&mut self.slabs, self.windows);
+        let is = |handle: &Handle| handle.hash == hash && matches_key(slabs, *handle, key);
+        let slot = match self.table.find_mut(spread(hash), is) {
+            Some(handle) if usize::from(handle.class) == class => handle.slot(),
+            Some(handle) => {
+                let slot = slabs[class].take(SIZES[class]);
+                slabs[usize::from(handle.class)].free.push(handle.slot() as u32);
+                *handle = Handle::new(hash, class, slot);
+                slot as usize
+            }
+            None => {
+                let slot = slabs[class].take(SIZES[class]);
+                let handle = Handle::new(hash, class, slot);
+                self.table.insert_unique(spread(hash), handle, |handle| spread(handle.hash));
+                slot as usize
+            }
+        };
+        let bytes = slabs[class].bytes_mut(slot, SIZES[class]);
+        bytes[..16].copy_from_slice(&key.person);
+        bytes[16..20].copy_from_slice(&key.brand.to_le_bytes());
+        bytes[20..22].copy_from_slice(&stored.to_le_bytes());
+        record.store(windows, &mut bytes[HEAD..HEAD + length]);
+    }
+
+    /// Forgets a pair; returns whether it was known.
+    pub fn remove(&mut self, key: &PairKey) -> bool {
+        let hash = key.hash();
+        let slabs = &mut self.slabs;
+        let found = self
+            .table
+            .find_entry(spread(hash), |handle| handle.hash == hash && matches_key(slabs, *handle, key));
+        let Ok(entry) = found else { return false };
+        let (handle, _) = entry.remove();
+        let class = usize::from(handle.class);
+        slabs[class].bytes_mut(handle.slot(), SIZES[class]).fill(0);
+        slabs[class].free.push(handle.slot() as u32);
+        true
+    }
+
+    fn bytes_of(&self, handle: Handle) -> &[u8] {
+        slot_bytes(&self.slabs, handle)
+    }
+
+    fn is(&self, handle: Handle, key: &PairKey) -> bool {
+        matches_key(&self.slabs, handle, key)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("pairs", &self.len()).field("bytes", &self.bytes()).finish()
+    }
+}
+
+fn slot_bytes(slabs: &[Slab], handle: Handle) -> &[u8] {
+    let class = usize::from(handle.class);
+    slabs[class].bytes(handle.slot(), SIZES[class])
+}
+
+fn matches_key(slabs: &[Slab], handle: Handle, key: &PairKey) -> bool {
+    let bytes = slot_bytes(slabs, handle);
+    bytes[..16] == key.person && bytes[16..20] == key.brand.to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::patterns::state::Refused;
+
+    fn key(number: u8) -> PairKey {
+        let mut person = [0; 16];
+        person[0] = number;
+        PairKey { person, brand: 7 }
+    }
+
+    proptest! {
+        /// The store behaves like a map, whatever grows, shrinks or goes.
+        #[test]
+        fn a_store_is_a_map(steps in prop::collection::vec((0u8..20, 0usize..400), 1..200)) {
+            let mut store = Store::new(2);
+            let mut model = std::collections::BTreeMap::new();
+            for (number, size) in steps {
+                if size < 20 {
+                    prop_assert_eq!(store.remove(&key(number)), model.remove(&number).is_some());
+                    continue;
+                }
+                let mut record = Record::default();
+                for time in 0..size {
+                    record.push(&Refused { time: time as i64 });
+                }
+                store.save(&key(number), &record);
+                model.insert(number, record);
+            }
+            prop_assert_eq!(store.len(), model.len());
+            let mut record = Record::default();
+            for number in 0..20 {
+                prop_assert_eq!(store.load(&key(number), &mut record), model.contains_key(&number));
+                if let Some(expected) = model.get(&number) {
+                    prop_assert_eq!(&record, expected);
+                }
+            }
+        }
+    }
+}

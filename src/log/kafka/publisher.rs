@@ -1,0 +1,157 @@
+//! Publishes a step in one Kafka transaction.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::source::{KafkaSource, unavailable};
+use super::{CALL_WAIT, Connection};
+use crate::log::{Commit, LogError, Outgoing, Publisher, Publishers};
+
+/// Makes transactional producers under one name.
+#[derive(Clone, Debug)]
+pub struct KafkaPublishers {
+    connection: Connection,
+    name: String,
+}
+
+impl KafkaPublishers {
+    /// Publishers under a name that is this instance's and worker's own.
+    pub fn new(connection: &Connection, name: &str) -> KafkaPublishers {
+        KafkaPublishers { connection: connection.clone(), name: name.to_owned() }
+    }
+}
+
+impl Publishers<KafkaSource> for KafkaPublishers {
+    type Publisher = KafkaPublisher;
+
+    fn publisher(&mut self) -> Result<KafkaPublisher, LogError> {
+        let mut config = self.connection.config();
+        config
+            .set("transactional.id", &self.name)
+            .set("transaction.timeout.ms", "10000")
+            .set("linger.ms", "5")
+            .set("compression.type", "lz4")
+            .set("partitioner", "murmur2_random")
+            .set("message.max.bytes", "2000000");
+        let doing = format!("starting the producer {}", self.name);
+        let failed = |error: KafkaError| unavailable(&doing, &error);
+        let producer: ThreadedProducer<DefaultProducerContext> = config.create().map_err(failed)?;
+        producer.init_transactions(CALL_WAIT).map_err(failed)?;
+        Ok(KafkaPublisher { producer })
+    }
+}
+
+/// A transactional producer.
+pub struct KafkaPublisher {
+    producer: ThreadedProducer<DefaultProducerContext>,
+}
+
+impl Publisher<KafkaSource> for KafkaPublisher {
+    fn publish(
+        &mut self,
+        source: &KafkaSource,
+        outputs: &[Outgoing],
+        commits: &[Commit],
+    ) -> Result<(), LogError> {
+        let Some(membership) = source.membership() else {
+            return Err(LogError::Aborted { cause: "this reader is in no group".to_owned() });
+        };
+        self.producer.begin_transaction().map_err(|error| unknown(&error))?;
+        match self.send_and_commit(outputs, commits, &membership) {
+            Ok(()) => Ok(()),
+            Err(error) if must_abort(&error) => match self.producer.abort_transaction(CALL_WAIT) {
+                Ok(()) => Err(LogError::Aborted { cause: error.to_string() }),
+                Err(_) => Err(unknown(&error)),
+            },
+            Err(error) => Err(unknown(&error)),
+        }
+    }
+}
+
+impl KafkaPublisher {
+    fn send_and_commit(
+        &self,
+        outputs: &[Outgoing],
+        commits: &[Commit],
+        membership: &ConsumerGroupMetadata,
+    ) -> Result<(), KafkaError> {
+        for output in outputs {
+            self.send(output)?;
+        }
+        self.flush();
+        let mut offsets = TopicPartitionList::new();
+        for commit in commits {
+            let offset = Offset::Offset(commit.position.next);
+            offsets.add_partition_offset(&commit.of.topic, commit.of.partition, offset)?;
+            if let Some(mut element) = offsets.find_partition(&commit.of.topic, commit.of.partition) {
+                element.set_metadata(&commit.position.metadata);
+            }
+        }
+        if !commits.is_empty() {
+            self.producer.send_offsets_to_transaction(&offsets, membership, CALL_WAIT)?;
+        }
+        self.producer.commit_transaction(CALL_WAIT)
+    }
+
+    fn send(&self, output: &Outgoing) -> Result<(), KafkaError> {
+        let mut headers = OwnedHeaders::new_with_capacity(output.headers.len());
+        for (key, value) in &output.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let mut record = BaseRecord::<[u8], [u8]>::to(&output.topic).payload(&output.value);
+        if let Some(key) = &output.key {
+            record = record.key(key);
+        }
+        if let Some(partition) = output.partition {
+            record = record.partition(partition);
+        }
+        if !output.headers.is_empty() {
+            record = record.headers(headers);
+        }
+        let deadline = Instant::now() + CALL_WAIT;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < deadline =>
+                {
+                    record = back;
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until everything sent is acknowledged. The wrapper's own flush, which commits run too, waits in
+    /// whole tenths of a second unless nothing is left to wait for.
+    #[expect(unsafe_code, reason = "the wrapper does not offer the client's own flush")]
+    fn flush(&self) {
+        let wait = i32::try_from(CALL_WAIT.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the pointer is that of a live producer, which `self` keeps alive during the call; the call
+        // is documented as thread-safe. Its outcome is not needed: the commit fails if anything is left.
+        unsafe {
+            rdkafka_sys::rd_kafka_flush(self.producer.client().native_ptr(), wait);
+        }
+    }
+}
+
+/// Whether the transaction can be aborted, so that the outcome is known.
+fn must_abort(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(error) => error.txn_requires_abort() && !error.is_fatal(),
+        // A record that the client did not even take: nothing was committed.
+        KafkaError::MessageProduction(_) => true,
+        _ => false,
+    }
+}
+
+fn unknown(error: &KafkaError) -> LogError {
+    LogError::Unknown { cause: error.to_string() }
+}

@@ -1,0 +1,433 @@
+//! The log in memory: topics, transactions and one or more groups, in one process.
+//!
+//! Its rules, which its tests hold:
+//! - A step's outputs and positions become visible together, at once, or not at all.
+//! - Each publisher has an epoch; a new one under the same name makes the older ones [`LogError::Fatal`].
+//! - Readers of a group share a topic's partitions; each change of members makes a new generation. A step
+//!   of a reader from an older generation is [`LogError::Aborted`].
+//! - Faults are injected by the number of the step: the commit fails before it takes effect (`Aborted` or
+//!   `Unknown`) or after (`Unknown`).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{
+    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, Source, TopicPartition,
+};
+
+/// What happens to a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is aborted, and the publisher is told.
+    Abort,
+    /// It is aborted, and the publisher is not told.
+    LostBefore,
+    /// It is committed, and the publisher is not told.
+    LostAfter,
+}
+
+#[derive(Default)]
+struct Group {
+    generation: u64,
+    members: Vec<u64>,
+    positions: BTreeMap<TopicPartition, Position>,
+}
+
+#[derive(Default)]
+struct State {
+    topics: BTreeMap<Arc<str>, Vec<Vec<Record>>>,
+    groups: BTreeMap<String, Group>,
+    epochs: BTreeMap<String, u64>,
+    members: u64,
+    clock_ms: i64,
+}
+
+/// A log in memory. Clones are handles on the same log.
+#[derive(Clone, Default)]
+pub struct MemoryLog {
+    state: Arc<Mutex<State>>,
+}
+
+impl MemoryLog {
+    /// A log with these topics and partition counts.
+    pub fn new(topics: &[(&str, usize)]) -> MemoryLog {
+        let log = MemoryLog::default();
+        for (name, partitions) in topics {
+            log.lock().topics.insert(Arc::from(*name), vec![Vec::new(); *partitions]);
+        }
+        log
+    }
+
+    /// Appends a record outside any transaction, as a producer of source records does.
+    pub fn append(&self, topic: &str, partition: usize, timestamp_ms: i64, value: &[u8]) {
+        let mut state = self.lock();
+        let from = TopicPartition { topic: Arc::from(topic), partition: partition as i32 };
+        let records = state.topics.get_mut(topic).and_then(|topic| topic.get_mut(partition));
+        let records = records.expect("the topic has this partition");
+        let offset = records.len() as i64;
+        let timestamp_ms = Some(timestamp_ms);
+        records.push(Record {
+            from,
+            offset,
+            timestamp_ms,
+            key: None,
+            value: value.to_vec(),
+            headers: Vec::new(),
+        });
+    }
+
+    /// All records of a topic, by partition.
+    pub fn records(&self, topic: &str) -> Vec<Vec<Record>> {
+        self.lock().topics.get(topic).cloned().unwrap_or_default()
+    }
+
+    /// The committed position of a group.
+    pub fn position(&self, group: &str, of: &TopicPartition) -> Option<Position> {
+        self.lock().groups.get(group).and_then(|group| group.positions.get(of).cloned())
+    }
+
+    /// A reader of topics for a group; it joins at once.
+    pub fn reader(&self, group: &str, topics: &[&str]) -> MemorySource {
+        let mut state = self.lock();
+        state.members += 1;
+        let member = state.members;
+        let entry = state.groups.entry(group.to_owned()).or_default();
+        entry.members.push(member);
+        entry.generation += 1;
+        MemorySource {
+            log: self.clone(),
+            group: group.to_owned(),
+            member,
+            topics: topics.iter().map(|topic| Arc::from(*topic)).collect(),
+            generation: 0,
+            reading: BTreeMap::new(),
+        }
+    }
+
+    /// Publishers under a name. `fault` is asked for each step, by its number from 0 over all publishers.
+    pub fn publishers(
+        &self,
+        name: &str,
+        fault: impl FnMut(u64) -> Option<Fault> + Send + 'static,
+    ) -> MemoryPublishers {
+        MemoryPublishers {
+            log: self.clone(),
+            name: name.to_owned(),
+            faults: Arc::new(Mutex::new(Faults { step: 0, fault: Box::new(fault) })),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for MemoryLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryLog").finish_non_exhaustive()
+    }
+}
+
+/// A reader of the log in memory.
+#[derive(Debug)]
+pub struct MemorySource {
+    log: MemoryLog,
+    group: String,
+    member: u64,
+    topics: Vec<Arc<str>>,
+    generation: u64,
+    reading: BTreeMap<TopicPartition, i64>,
+}
+
+/// Records that one call hands out at most.
+const FETCH_RECORDS: usize = 500;
+
+impl MemorySource {
+    /// Leaves the group, as a process that ends does.
+    pub fn leave(&mut self) {
+        let mut state = self.log.lock();
+        if let Some(group) = state.groups.get_mut(&self.group) {
+            group.members.retain(|member| *member != self.member);
+            group.generation += 1;
+        }
+    }
+
+    fn rebalance(&mut self) -> Option<Inbound> {
+        let mut state = self.log.lock();
+        let all: Vec<TopicPartition> = self
+            .topics
+            .iter()
+            .flat_map(|topic| {
+                let partitions = state.topics.get(topic).map_or(0, Vec::len);
+                (0..partitions as i32).map(|partition| TopicPartition { topic: Arc::clone(topic), partition })
+            })
+            .collect();
+        let group = state.groups.entry(self.group.clone()).or_default();
+        let rank = group.members.iter().position(|member| *member == self.member)?;
+        let count = group.members.len();
+        let mine = |of: &TopicPartition| {
+            all.iter().position(|known| known == of).is_some_and(|at| at % count == rank)
+        };
+        let revoked: Vec<TopicPartition> = self.reading.keys().filter(|of| !mine(of)).cloned().collect();
+        if !revoked.is_empty() {
+            self.reading.retain(|of, _| mine(of));
+            return Some(Inbound::Revoked(revoked));
+        }
+        self.generation = group.generation;
+        let new: Vec<TopicPartition> =
+            all.iter().filter(|of| mine(of) && !self.reading.contains_key(*of)).cloned().collect();
+        let assigned: Vec<_> =
+            new.into_iter().map(|of| (of.clone(), group.positions.get(&of).cloned())).collect();
+        for (of, position) in &assigned {
+            self.reading.insert(of.clone(), position.as_ref().map_or(0, |position| position.next));
+        }
+        (!assigned.is_empty()).then_some(Inbound::Assigned(assigned))
+    }
+}
+
+impl Source for MemorySource {
+    fn next(&mut self, _wait: Duration) -> Result<Inbound, LogError> {
+        let current = self.log.lock().groups.get(&self.group).map_or(0, |group| group.generation);
+        if current != self.generation
+            && let Some(change) = self.rebalance()
+        {
+            return Ok(change);
+        }
+        let state = self.log.lock();
+        let mut records = Vec::new();
+        for (of, next) in &mut self.reading {
+            let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
+            let new = log.and_then(|log| log.get(*next as usize..)).unwrap_or_default();
+            let taken = new.len().min(FETCH_RECORDS - records.len());
+            records.extend_from_slice(&new[..taken]);
+            *next += taken as i64;
+        }
+        Ok(if records.is_empty() { Inbound::Nothing } else { Inbound::Records(records) })
+    }
+
+    fn read_back(&mut self, of: &TopicPartition, from: i64, to: i64) -> Result<Vec<Record>, LogError> {
+        let state = self.log.lock();
+        let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
+        let records = log.and_then(|log| log.get(from as usize..to as usize));
+        records.map(<[Record]>::to_vec).ok_or_else(|| LogError::Fatal {
+            doing: format!("reading {} {} from {from} to {to}", of.topic, of.partition),
+            cause: "the log does not hold these records".to_owned(),
+        })
+    }
+
+    fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
+        let state = self.log.lock();
+        let group = state.groups.get(&self.group);
+        Ok(of.iter().map(|of| group.and_then(|group| group.positions.get(of).cloned())).collect())
+    }
+
+    fn rewind(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
+        let positions = self.committed(of)?;
+        for (of, position) in of.iter().zip(&positions) {
+            if let Some(next) = self.reading.get_mut(of) {
+                *next = position.as_ref().map_or(0, |position| position.next);
+            }
+        }
+        Ok(positions)
+    }
+
+    fn at_end(&self, of: &TopicPartition) -> bool {
+        let state = self.log.lock();
+        let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
+        self.reading.get(of).is_some_and(|next| log.is_none_or(|log| *next as usize >= log.len()))
+    }
+
+    fn partitions(&mut self, topic: &str) -> Result<i32, LogError> {
+        let state = self.log.lock();
+        state.topics.get(topic).map(|topic| topic.len() as i32).ok_or_else(|| LogError::Fatal {
+            doing: format!("asking for topic {topic}"),
+            cause: "there is no such topic".to_owned(),
+        })
+    }
+}
+
+struct Faults {
+    step: u64,
+    fault: Box<dyn FnMut(u64) -> Option<Fault> + Send>,
+}
+
+/// Makes publishers of the log in memory.
+#[derive(Clone)]
+pub struct MemoryPublishers {
+    log: MemoryLog,
+    name: String,
+    faults: Arc<Mutex<Faults>>,
+}
+
+/// A publisher of the log in memory.
+pub struct MemoryPublisher {
+    log: MemoryLog,
+    name: String,
+    epoch: u64,
+    faults: Arc<Mutex<Faults>>,
+}
+
+impl Publishers<MemorySource> for MemoryPublishers {
+    type Publisher = MemoryPublisher;
+
+    fn publisher(&mut self) -> Result<MemoryPublisher, LogError> {
+        let mut state = self.log.lock();
+        let epoch = state.epochs.entry(self.name.clone()).or_default();
+        *epoch += 1;
+        let epoch = *epoch;
+        drop(state);
+        Ok(MemoryPublisher {
+            log: self.log.clone(),
+            name: self.name.clone(),
+            epoch,
+            faults: Arc::clone(&self.faults),
+        })
+    }
+}
+
+impl Publisher<MemorySource> for MemoryPublisher {
+    fn publish(
+        &mut self,
+        source: &MemorySource,
+        outputs: &[Outgoing],
+        commits: &[Commit],
+    ) -> Result<(), LogError> {
+        let fault = {
+            let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+            let step = faults.step;
+            faults.step += 1;
+            (faults.fault)(step)
+        };
+        let mut state = self.log.lock();
+        if state.epochs.get(&self.name) != Some(&self.epoch) {
+            let cause = "a newer publisher has this name".to_owned();
+            return Err(LogError::Fatal { doing: format!("publishing as {}", self.name), cause });
+        }
+        let group = state.groups.entry(source.group.clone()).or_default();
+        if group.generation != source.generation || !group.members.contains(&source.member) {
+            return Err(LogError::Aborted { cause: "the group has changed".to_owned() });
+        }
+        match fault {
+            Some(Fault::Abort) => return Err(LogError::Aborted { cause: "injected".to_owned() }),
+            Some(Fault::LostBefore) => return Err(LogError::Unknown { cause: "injected".to_owned() }),
+            Some(Fault::LostAfter) | None => {}
+        }
+        let targets = outputs.iter().map(|output| target(&state, output)).collect::<Result<Vec<_>, _>>()?;
+        let group = state.groups.entry(source.group.clone()).or_default();
+        for commit in commits {
+            group.positions.insert(commit.of.clone(), commit.position.clone());
+        }
+        state.clock_ms += 1;
+        let timestamp_ms = Some(state.clock_ms);
+        for (output, partition) in outputs.iter().zip(targets) {
+            let from = TopicPartition { topic: Arc::clone(&output.topic), partition: partition as i32 };
+            let Outgoing { topic, key, value, headers, .. } = output.clone();
+            let log = state.topics.get_mut(&topic).and_then(|topic| topic.get_mut(partition));
+            let log = log.expect("the target was looked up");
+            log.push(Record { from, offset: log.len() as i64, timestamp_ms, key, value, headers });
+        }
+        if fault == Some(Fault::LostAfter) {
+            return Err(LogError::Unknown { cause: "injected".to_owned() });
+        }
+        Ok(())
+    }
+}
+
+/// The partition that a record goes to.
+fn target(state: &State, output: &Outgoing) -> Result<usize, LogError> {
+    let refused = |cause| LogError::Fatal { doing: format!("publishing to {}", output.topic), cause };
+    let topic =
+        state.topics.get(&output.topic).ok_or_else(|| refused("there is no such topic".to_owned()))?;
+    let by_key =
+        || xxhash_rust::xxh3::xxh3_64(output.key.as_deref().unwrap_or_default()) as usize % topic.len();
+    let partition = output.partition.map_or_else(by_key, |partition| partition as usize);
+    if partition < topic.len() {
+        Ok(partition)
+    } else {
+        Err(refused(format!("it has no partition {partition}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::ZERO;
+
+    fn out(value: &str) -> Outgoing {
+        Outgoing {
+            topic: Arc::from("out"),
+            partition: Some(0),
+            key: None,
+            value: value.into(),
+            headers: Vec::new(),
+        }
+    }
+
+    fn commit(next: i64) -> Commit {
+        let of = TopicPartition { topic: Arc::from("in"), partition: 0 };
+        Commit { of, position: Position { next, metadata: format!("m{next}") } }
+    }
+
+    fn values(log: &MemoryLog) -> Vec<String> {
+        let records = log.records("out").concat();
+        records.iter().map(|record| String::from_utf8_lossy(&record.value).into_owned()).collect()
+    }
+
+    fn assigned(source: &mut MemorySource) -> usize {
+        match source.next(WAIT).unwrap() {
+            Inbound::Assigned(partitions) => partitions.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn outputs_and_positions_become_visible_together_or_not_at_all() {
+        let log = MemoryLog::new(&[("in", 1), ("out", 1)]);
+        let mut source = log.reader("g", &["in"]);
+        assert_eq!(assigned(&mut source), 1);
+        let faults = [Some(Fault::Abort), None, Some(Fault::LostBefore), Some(Fault::LostAfter)];
+        let mut publishers = log.publishers("p", move |step| faults[step as usize]);
+        let mut publisher = publishers.publisher().unwrap();
+        let mut step = |value: &str, next| publisher.publish(&source, &[out(value)], &[commit(next)]);
+        assert!(matches!(step("a", 1), Err(LogError::Aborted { .. })));
+        assert_eq!(step("b", 2).map_err(|error| error.to_string()), Ok(()));
+        assert!(matches!(step("c", 3), Err(LogError::Unknown { .. })));
+        assert_eq!(log.position("g", &commit(0).of), Some(commit(2).position));
+        assert!(matches!(step("d", 4), Err(LogError::Unknown { .. })));
+        assert_eq!(values(&log), ["b", "d"]);
+        assert_eq!(log.position("g", &commit(0).of), Some(commit(4).position));
+    }
+
+    #[test]
+    fn a_newer_publisher_fences_the_older() {
+        let log = MemoryLog::new(&[("in", 1), ("out", 1)]);
+        let mut source = log.reader("g", &["in"]);
+        assert_eq!(assigned(&mut source), 1);
+        let mut publishers = log.publishers("p", |_| None);
+        let mut older = publishers.publisher().unwrap();
+        let mut newer = publishers.publisher().unwrap();
+        assert!(matches!(older.publish(&source, &[out("a")], &[]), Err(LogError::Fatal { .. })));
+        newer.publish(&source, &[out("b")], &[]).unwrap();
+        assert_eq!(values(&log), ["b"]);
+    }
+
+    #[test]
+    fn a_step_of_an_older_generation_is_refused_and_partitions_move() {
+        let log = MemoryLog::new(&[("in", 2), ("out", 1)]);
+        let mut first = log.reader("g", &["in"]);
+        assert_eq!(assigned(&mut first), 2);
+        let mut publisher = log.publishers("p", |_| None).publisher().unwrap();
+        let mut second = log.reader("g", &["in"]);
+        assert!(matches!(publisher.publish(&first, &[out("a")], &[]), Err(LogError::Aborted { .. })));
+        assert!(matches!(first.next(WAIT).unwrap(), Inbound::Revoked(gone) if gone.len() == 1));
+        assert_eq!(assigned(&mut second), 1);
+        assert!(matches!(first.next(WAIT).unwrap(), Inbound::Nothing));
+        publisher.publish(&first, &[out("b")], &[]).unwrap();
+        first.leave();
+        assert_eq!(assigned(&mut second), 1);
+        assert!(matches!(publisher.publish(&first, &[out("c")], &[]), Err(LogError::Aborted { .. })));
+        assert_eq!(values(&log), ["b"]);
+    }
+}
