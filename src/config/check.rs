@@ -15,6 +15,7 @@ pub(super) fn check(config: &Config, tree: &Node, problems: &mut Problems) {
     report.thresholds(&["patterns"], tree.get(&["patterns"]));
     report.overrides(settings);
     report.windows(settings);
+    report.folds(settings);
     report.time(config);
     report.topics(config);
     report.process(settings);
@@ -97,7 +98,10 @@ impl Report<'_> {
                 });
             };
             if one.brand.is_none() && one.jurisdiction.is_none() {
-                report(None, "needs `brand`, `jurisdiction` or both; what holds for all stands in [patterns]");
+                report(
+                    None,
+                    "needs `brand`, `jurisdiction` or both; what holds for all stands in [patterns]",
+                );
             }
             if one.brand.as_ref().is_some_and(|brand| brand.len() > 256) {
                 report(Some("brand"), "must have at most 256 bytes, as every brand id");
@@ -108,12 +112,26 @@ impl Report<'_> {
                     "must be an ISO 3166 country such as \"DE\", or one with a region such as \"US-CA\"",
                 );
             }
-            let twin = settings.overrides.iter().take(at).any(|other| {
-                (&other.brand, &other.jurisdiction) == (&one.brand, &one.jurisdiction)
-            });
+            let twin = settings
+                .overrides
+                .iter()
+                .take(at)
+                .any(|other| (&other.brand, &other.jurisdiction) == (&one.brand, &one.jurisdiction));
             if twin {
                 report(None, "has the same brand and jurisdiction as an earlier one; put them together");
             }
+        }
+    }
+
+    /// What the sections of the folds say of themselves.
+    fn folds(&mut self, settings: &Settings) {
+        for problem in settings.score.problems() {
+            self.broken(&[&format!("score.{}", problem.path)], format!("must be {}", problem.allowed));
+        }
+        if !settings.consent.gpc_jurisdictions.iter().all(|place| is_jurisdiction(place)) {
+            let message =
+                "each must be an ISO 3166 country such as \"CA\", or one with a region such as \"US-CA\"";
+            self.broken(&["consent.gpc_jurisdictions"], message);
         }
     }
 
@@ -146,12 +164,18 @@ impl Report<'_> {
         let prefix = &config.settings.own_topics.topic_prefix;
         for (topic, settings) in config.topics() {
             let path = format!("topics.{}.name", topic.symbol());
-            let twin = config.topics().take_while(|(other, _)| *other != topic).any(|(_, t)| t.name == settings.name);
+            let twin = config
+                .topics()
+                .take_while(|(other, _)| *other != topic)
+                .any(|(_, t)| t.name == settings.name);
             if twin {
                 self.broken(&[&path], "must be another topic than the others");
             }
             if settings.name.starts_with(prefix.as_str()) {
-                self.broken(&[&path, "own_topics.topic_prefix"], "a source topic's name must not start with own_topics.topic_prefix");
+                self.broken(
+                    &[&path, "own_topics.topic_prefix"],
+                    "a source topic's name must not start with own_topics.topic_prefix",
+                );
             }
             if !is_topic_name(&settings.name) {
                 self.broken(&[&path], "must be a Kafka topic: up to 249 letters, digits, `.`, `_` and `-`");
@@ -171,8 +195,14 @@ impl Report<'_> {
             self.broken(&["http.listen"], "must be an IP address and a port, for example \"127.0.0.1:9464\"");
         }
         let schemes = ["file:", "s3://", "gs://", "az://"];
-        if !schemes.iter().any(|scheme| settings.state.url.strip_prefix(scheme).is_some_and(|r| !r.is_empty())) {
-            self.broken(&["state.url"], "must be `file:` and a folder, or start with `s3://`, `gs://` or `az://`");
+        if !schemes
+            .iter()
+            .any(|scheme| settings.state.url.strip_prefix(scheme).is_some_and(|r| !r.is_empty()))
+        {
+            self.broken(
+                &["state.url"],
+                "must be `file:` and a folder, or start with `s3://`, `gs://` or `az://`",
+            );
         }
         let run = &settings.run;
         if run.stalled_exit_after_ms <= run.stalled_after_ms {
@@ -201,7 +231,10 @@ impl Report<'_> {
             self.broken(&["kafka.brokers"], "each must be `host:port`");
         }
         if kafka.cert_file.is_some() != kafka.cert_key_file.is_some() {
-            self.broken(&["kafka.cert_file", "kafka.cert_key_file"], "cert_file and cert_key_file belong together");
+            self.broken(
+                &["kafka.cert_file", "kafka.cert_key_file"],
+                "cert_file and cert_key_file belong together",
+            );
         }
         if !kafka.security.has_tls() {
             for (path, value) in [("kafka.ca_file", &kafka.ca_file), ("kafka.cert_file", &kafka.cert_file)] {
@@ -232,7 +265,10 @@ impl Report<'_> {
                 "needs kafka.password_file or kafka.password_env",
             ),
             (Some(_), Some(_)) => {
-                self.broken(&["kafka.password_file"], "give the password by file or by environment variable, not both");
+                self.broken(
+                    &["kafka.password_file"],
+                    "give the password by file or by environment variable, not both",
+                );
             }
             _ => {}
         }
@@ -258,12 +294,16 @@ impl Report<'_> {
                 place: self.tree.get(&["registry", "url"]).map_or(Place::Default, |node| node.place.clone()),
                 path: "registry.url".to_owned(),
                 value: None,
-                message: "must hold no user or password; see registry.user and registry.secret_file".to_owned(),
+                message: "must hold no user or password; see registry.user and registry.secret_file"
+                    .to_owned(),
             });
         }
         let has_secret = registry.secret_file.is_some() || registry.secret_env.is_some();
         if registry.secret_file.is_some() && registry.secret_env.is_some() {
-            self.broken(&["registry.secret_file"], "give the secret by file or by environment variable, not both");
+            self.broken(
+                &["registry.secret_file"],
+                "give the secret by file or by environment variable, not both",
+            );
         }
         if registry.user.is_some() && !has_secret {
             self.broken(&["registry.user"], "needs registry.secret_file or registry.secret_env");
@@ -275,7 +315,8 @@ fn is_jurisdiction(text: &str) -> bool {
     let (country, region) = text.split_once('-').map_or((text, None), |(c, r)| (c, Some(r)));
     let country_fits = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
     let region_fits = region.is_none_or(|region| {
-        (1..=3).contains(&region.len()) && region.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        (1..=3).contains(&region.len())
+            && region.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
     });
     country_fits && region_fits
 }

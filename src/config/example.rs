@@ -81,7 +81,8 @@ impl Writer {
         for depth in 1..=parts.len() {
             let outer = parts.iter().take(depth).copied().collect::<Vec<_>>().join(".");
             if self.described.insert(outer.clone())
-                && let Some(text) = at(&outer).and_then(|found| description(section(found)).or(description(found)))
+                && let Some(text) =
+                    at(&outer).and_then(|found| description(section(found)).or(description(found)))
             {
                 self.comment(text);
             }
@@ -107,7 +108,10 @@ impl Writer {
             if path.is_empty() {
                 self.line("");
             }
-            description(property).into_iter().flat_map(|text| text.split("\n\n")).for_each(|text| self.comment(text));
+            description(property)
+                .into_iter()
+                .flat_map(|text| text.split("\n\n"))
+                .for_each(|text| self.comment(text));
             let table: toml::Table = [(key.clone(), toml::Value::try_from(example)?)].into_iter().collect();
             for line in toml::to_string(&table)?.lines().filter(|line| !line.is_empty()) {
                 self.line(&format!("#{line}"));
@@ -142,9 +146,12 @@ mod tests {
     fn examples_that_are_commented_out_are_right() {
         let text = example().unwrap();
         // A commented setting has no space after `#`, a comment has one.
-        let is_setting = |line: &&str| line.strip_prefix('#').is_some_and(|rest| !rest.starts_with(' ') && !rest.is_empty());
+        let is_setting = |line: &&str| {
+            line.strip_prefix('#').is_some_and(|rest| !rest.starts_with(' ') && !rest.is_empty())
+        };
         assert!(text.lines().filter(|line| is_setting(line)).count() > 30, "{text}");
-        let on: Vec<&str> = text.lines().map(|line| if is_setting(&line) { &line[1..] } else { line }).collect();
+        let on: Vec<&str> =
+            text.lines().map(|line| if is_setting(&line) { &line[1..] } else { line }).collect();
         // All at once they contradict each other, but none is of a wrong name or form.
         let mut tree = crate::config::tree::Node::parse(&on.join("\n")).unwrap();
         assert_eq!(crate::config::shape::check(&mut tree, schema()), []);
@@ -172,6 +179,10 @@ mod tests {
         }
         let lines: Vec<&str> = text.lines().collect();
         let at = lines.iter().position(|line| *line == "max_lead_ms = 30000").unwrap();
-        assert!(lines[at - 1].starts_with('#') && lines[at - 2].starts_with("# How far a source"), "{}", lines[at - 1]);
+        assert!(
+            lines[at - 1].starts_with('#') && lines[at - 2].starts_with("# How far a source"),
+            "{}",
+            lines[at - 1]
+        );
     }
 }

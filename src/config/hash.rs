@@ -129,7 +129,7 @@ mod tests {
             "[topics.clickstream]\nholds_frontier = false",
             "[identity]\naccepted = ['AUTHENTICATED']",
             "[privacy]\nkey_name = 'other'",
-            "[score.trust]\nmin_persons = 60",
+            "[score]\nmin_persons = 60",
             "[consent]\ngpc_jurisdictions = ['US']",
         ];
         let mut hashes: Vec<ConfigHash> = others.iter().map(|text| hash(text)).collect();

@@ -27,7 +27,11 @@ pub use settings::Settings;
 pub use topic::TopicSettings;
 
 use crate::event::kinds::{self, Topic};
+use crate::identity::AcceptedMatches;
+use crate::patterns::rules::RuleBook;
+use crate::score::settings::WeightTable;
 use crate::time::WindowLength;
+use overrides::Resolved;
 use tree::Node;
 
 /// What a configuration is read from.
@@ -129,12 +133,7 @@ impl Config {
 
     /// The kinds of match between device and person that are believed.
     pub fn accepted_matches(&self) -> AcceptedMatches {
-        let accepts = |wanted| self.settings.identity.accepted.contains(&wanted);
-        AcceptedMatches {
-            inferred: accepts(sections::Match::Inferred),
-            observed: accepts(sections::Match::Observed),
-            authenticated: accepts(sections::Match::Authenticated),
-        }
+        self.settings.identity.accepted.iter().map(|one| kinds::Match::from(*one)).collect()
     }
 
     /// The rules of the patterns, overrides resolved; `token` turns the name of a category into its token.
@@ -145,7 +144,8 @@ impl Config {
     /// The weights by brand. A jurisdiction's weights are those of its moments; scores know brands only.
     pub fn weights(&self) -> WeightTable {
         let everywhere = || self.rules.iter().filter(|one| one.jurisdiction.is_none());
-        let usual = everywhere().find(|one| one.brand.is_none()).map_or(&self.settings.patterns, |one| &one.rules);
+        let usual =
+            everywhere().find(|one| one.brand.is_none()).map_or(&self.settings.patterns, |one| &one.rules);
         everywhere().fold(WeightTable::new(usual), |table, one| match &one.brand {
             Some(brand) => table.with_brand(brand, &one.rules),
             None => table,

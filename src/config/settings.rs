@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::overrides::Override;
 use super::sections::{
-    Breaker, Frames, Http, Identity, Kafka, Privacy, Registry, Run, State, Telemetry, Time, Topics, OwnTopics,
-    Windows,
+    Breaker, Frames, Http, Identity, Kafka, OwnTopics, Privacy, Registry, Run, State, Telemetry, Time,
+    Topics, Windows,
 };
 use crate::event::consent::ConsentRules;
 use crate::patterns::rules::Rules;

@@ -176,11 +176,8 @@ fn symbols(schema: &Json) -> Vec<&str> {
 fn describe(schema: &Json) -> String {
     let schema = resolve(schema);
     let words = symbols(schema);
-    let others: Vec<&Json> = alternatives(schema)
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|one| symbols(one).is_empty())
-        .collect();
+    let others: Vec<&Json> =
+        alternatives(schema).unwrap_or_default().into_iter().filter(|one| symbols(one).is_empty()).collect();
     let quoted = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
     match (words.len(), others.as_slice()) {
         (0, []) => describe_type(schema),
@@ -252,7 +249,8 @@ mod tests {
 
     #[test]
     fn good_values_pass() {
-        let text = "count = 1\nshare = 1\nidle_ms = 'never'\nmode = 'served'\nthree = [1, 2.5, -3]\non = true";
+        let text =
+            "count = 1\nshare = 1\nidle_ms = 'never'\nmode = 'served'\nthree = [1, 2.5, -3]\non = true";
         assert_eq!(found(text), Vec::<String>::new());
         assert_eq!(found("idle_ms = 0\nshare = 0.5\ncount = 4294967295"), Vec::<String>::new());
     }
@@ -262,13 +260,19 @@ mod tests {
         for (text, message) in [
             ("count = 0", "count = 0: must be an integer from 1 to 4294967295"),
             ("count = 4294967296", "count = 4294967296: must be an integer from 1 to 4294967295"),
-            ("count = 99999999999999999999", "count = 99999999999999999999: must be an integer from 1 to 4294967295"),
+            (
+                "count = 99999999999999999999",
+                "count = 99999999999999999999: must be an integer from 1 to 4294967295",
+            ),
             ("count = 1.5", "count = 1.5: must be an integer from 1 to 4294967295"),
             ("share = nan", "share = NaN: must be a number from 0.0 to 1.0"),
             ("share = 1.01", "share = 1.01: must be a number from 0.0 to 1.0"),
             ("share = 2024-01-01", "share = 2024-01-01: must be a number from 0.0 to 1.0"),
             ("idle_ms = -1", "idle_ms = -1: must be an integer of at least 0 or \"never\""),
-            ("mode = 'view'", "mode = \"view\": must be one of \"served\", \"viewable\"; did you mean \"viewable\"?"),
+            (
+                "mode = 'view'",
+                "mode = \"view\": must be one of \"served\", \"viewable\"; did you mean \"viewable\"?",
+            ),
             ("three = [1, 2]", "three = [1, 2]: must be a list of 3 values, each a number"),
             ("three = [1, 2, 'x']", "three[2] = \"x\": must be a number"),
             ("name = ''", "name = \"\": must be a string that is not empty"),
@@ -283,7 +287,8 @@ mod tests {
     #[test]
     fn all_problems_are_found_at_once_and_the_rest_stays() {
         let mut tree = Node::parse("x = 1\ny = 'no'\nz = 3").unwrap();
-        let schema = json!({"type": "object", "properties": {"y": {"type": "integer"}, "z": {"type": "integer"}}});
+        let schema =
+            json!({"type": "object", "properties": {"y": {"type": "integer"}, "z": {"type": "integer"}}});
         assert_eq!(check(&mut tree, &schema).len(), 2);
         assert_eq!(tree.to_json(), json!({"z": 3}));
     }

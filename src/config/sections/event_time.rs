@@ -104,7 +104,8 @@ impl JsonSchema for Length {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let lengths: Vec<String> = (1..=24).filter_map(WindowLength::from_hours).map(|l| l.to_string()).collect();
+        let lengths: Vec<String> =
+            (1..=24).filter_map(WindowLength::from_hours).map(|l| l.to_string()).collect();
         json_schema!({ "type": "string", "enum": lengths })
     }
 }
