@@ -1,7 +1,12 @@
 //! One file per command.
 
+pub mod completions;
+pub mod config;
+pub mod out;
+pub mod pseudonym;
 pub mod replay;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -10,6 +15,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "trustline", version, about)]
 pub struct Cli {
+    /// Configuration; without one the defaults hold. Variables TRUSTLINE__SECTION__KEY override it.
+    #[arg(long, global = true, value_name = "FILE.toml", env = "TRUSTLINE_CONFIG")]
+    pub config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -20,6 +28,13 @@ pub struct Cli {
 pub enum Command {
     /// Run the whole job over files.
     Replay(replay::Args),
+    /// Write, check and show the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Tell which pseudonym stands for an id.
+    Pseudonym(pseudonym::Args),
+    /// Write the completion script of a shell.
+    Completions(completions::Args),
 }
 
 /// How the process ends.
@@ -44,6 +59,9 @@ impl From<Exit> for ExitCode {
 pub fn run(cli: &Cli) -> Exit {
     let outcome = match &cli.command {
         Command::Replay(args) => replay::run(args),
+        Command::Config(command) => config::run(command, cli.config.as_deref()),
+        Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
+        Command::Completions(args) => completions::run(args),
     };
     match outcome {
         Ok(()) => Exit::Done,
