@@ -36,7 +36,9 @@ pub fn example() -> Result<String, toml::ser::Error> {
     let mut written = BTreeSet::new();
     for line in effective(&Settings::default())?.lines() {
         if let Some(path) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            writer.without_default(&open, &written)?;
+            if !open.is_empty() {
+                writer.without_default(&open, &written)?;
+            }
             (open, written) = (path.to_owned(), BTreeSet::new());
             writer.header(path);
         } else if let Some((key, _)) = line.split_once(" = ") {
@@ -81,8 +83,7 @@ impl Writer {
         for depth in 1..=parts.len() {
             let outer = parts.iter().take(depth).copied().collect::<Vec<_>>().join(".");
             if self.described.insert(outer.clone())
-                && let Some(text) =
-                    at(&outer).and_then(|found| description(section(found)).or(description(found)))
+                && let Some(text) = about_section(&outer)
             {
                 self.comment(text);
             }
@@ -125,6 +126,16 @@ impl Writer {
 fn at(path: &str) -> Option<&'static Json> {
     let keys = path.split('.').filter(|key| !key.is_empty());
     keys.into_iter().try_fold(schema(), |found, key| section(found).get("properties")?.get(key))
+}
+
+/// What a section is about. Where several share their form, the form does not say which it is.
+fn about_section(path: &str) -> Option<&'static str> {
+    let (parent, _) = path.rsplit_once('.').unwrap_or(("", path));
+    let found = at(path)?;
+    let siblings = section(at(parent)?).get("properties")?.as_object()?.values();
+    let is_shared = siblings.filter(|other| other.get("$ref") == found.get("$ref")).count() > 1;
+    let (form, own) = (description(section(found)), description(found));
+    if is_shared { own.or(form) } else { form.or(own) }
 }
 
 fn description(schema: &Json) -> Option<&str> {

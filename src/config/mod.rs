@@ -105,7 +105,10 @@ impl Config {
     }
 
     fn build(tree: &Node) -> Result<Config, serde_json::Error> {
-        let settings: Settings = serde_json::from_value(tree.to_json())?;
+        // Over the whole defaults: a section that stands in two places may have two sets of them.
+        let mut whole = serde_json::to_value(Settings::default())?;
+        overrides::merge(&mut whole, &tree.to_json());
+        let settings: Settings = serde_json::from_value(whole)?;
         let rules = overrides::resolve(&settings.patterns, &settings.overrides)?;
         let topics = Topic::ALL.iter().map(|topic| TopicSettings::of(*topic, &settings)).collect();
         let mut config = Config { settings, rules, topics, hash: ConfigHash([0; 16]) };

@@ -125,7 +125,7 @@ pub(super) fn rule_book(resolved: &[Resolved], token: impl Fn(&[u8]) -> u64) -> 
 }
 
 /// Puts the values of a partial table over a whole one; lists are replaced.
-fn merge(whole: &mut Json, partial: &Json) {
+pub(super) fn merge(whole: &mut Json, partial: &Json) {
     match (whole, partial) {
         (Json::Object(whole), Json::Object(partial)) => {
             for (key, value) in partial {

@@ -14,7 +14,7 @@ use crate::score::rules::ScoreRules;
 
 /// The settings as they stand in the file, defaults filled in.
 ///
-/// A new section takes one line here and, when folds read it, one in [`super::hash`].
+/// A new section takes one line here and, when folds read it, one in `hash.rs`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {

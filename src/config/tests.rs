@@ -236,3 +236,10 @@ fn the_weights_of_scores_are_those_of_the_brand() {
     let acme = config.rule_book(|_| 1).of_brand("acme");
     assert_eq!(acme.in_jurisdiction("DE").rules.consent_nagging.weights, [-0.7, -0.8, -0.9]);
 }
+
+#[test]
+fn a_part_of_a_section_leaves_the_rest_at_its_own_defaults() {
+    let config = Config::load(&Input::text("[score.drops.days]\naccept = 21")).unwrap();
+    let days = &config.settings.score.drops.days;
+    assert_eq!((days.threshold, days.learn, days.accept), (5.0, 14, 21));
+}

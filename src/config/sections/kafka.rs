@@ -109,7 +109,7 @@ section! {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1), example = &"/run/secrets/kafka")]
         password_file: Option<String> = None,
-        /// Environment variable that holds it instead.
+        /// Environment variable that holds the password instead.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1), example = &"KAFKA_PASSWORD")]
         password_env: Option<String> = None,
@@ -151,7 +151,7 @@ section! {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1), example = &"/run/secrets/registry")]
         secret_file: Option<String> = None,
-        /// Environment variable that holds it instead.
+        /// Environment variable that holds the password or bearer token instead.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1), example = &"REGISTRY_SECRET")]
         secret_env: Option<String> = None,

@@ -11,11 +11,11 @@ section! {
         /// Name of the key. A new key needs a new name; memory about people starts anew with it.
         #[schemars(length(min = 1))]
         key_name: String = "default".to_owned(),
-        /// File that holds the key: 32 bytes, or 64 hexadecimal digits.
+        /// File that holds the key: 32 random bytes, raw, as 64 hexadecimal digits or as base64.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1), example = &"/run/secrets/trustline-key")]
         key_file: Option<String> = None,
-        /// Environment variable that holds the key instead, in hexadecimal digits.
+        /// Environment variable that holds the key instead, as text.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1), example = &"TRUSTLINE_KEY")]
         key_env: Option<String> = None,
