@@ -1,8 +1,13 @@
 //! One file per command.
 
+pub mod completions;
+pub mod config;
 pub mod generate;
+pub mod out;
+pub mod pseudonym;
 pub mod replay;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -11,6 +16,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "trustline", version, about)]
 pub struct Cli {
+    /// Configuration; without one the defaults hold. Variables TRUSTLINE__SECTION__KEY override it.
+    #[arg(long, global = true, value_name = "FILE.toml", env = "TRUSTLINE_CONFIG")]
+    pub config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -23,6 +31,13 @@ pub enum Command {
     Replay(replay::Args),
     /// Write labelled synthetic traffic as files.
     Generate(generate::Args),
+    /// Write, check and show the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Tell which pseudonym stands for an id.
+    Pseudonym(pseudonym::Args),
+    /// Write the completion script of a shell.
+    Completions(completions::Args),
 }
 
 /// How the process ends.
@@ -48,6 +63,9 @@ pub fn run(cli: &Cli) -> Exit {
     let outcome = match &cli.command {
         Command::Replay(args) => replay::run(args),
         Command::Generate(args) => generate::run(args),
+        Command::Config(command) => config::run(command, cli.config.as_deref()),
+        Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
+        Command::Completions(args) => completions::run(args),
     };
     match outcome {
         Ok(()) => Exit::Done,

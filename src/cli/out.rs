@@ -1,0 +1,53 @@
+//! What commands write to standard output.
+
+use std::io::{ErrorKind, Write};
+
+use super::Failure;
+
+/// Standard output could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+struct OutputError {
+    source: std::io::Error,
+}
+
+/// Writes a text to standard output. A reader that has left (`| head`) is no failure.
+///
+/// # Errors
+/// When standard output cannot be written for any other reason.
+pub fn print(text: &str) -> Result<(), Failure> {
+    write_to(&mut std::io::stdout().lock(), text).map_err(|source| Failure::running(OutputError { source }))
+}
+
+fn write_to(out: &mut impl Write, text: &str) -> std::io::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_a_reader_that_left_is_no_failure() {
+        assert!(write_to(&mut Broken(ErrorKind::BrokenPipe), "x").is_ok());
+        assert!(write_to(&mut Broken(ErrorKind::StorageFull), "x").is_err());
+        let mut out = Vec::new();
+        write_to(&mut out, "x\n").unwrap();
+        assert_eq!(out, b"x\n");
+    }
+}
