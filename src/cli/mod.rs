@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod config;
+pub mod generate;
 pub mod out;
 pub mod pseudonym;
 pub mod replay;
@@ -35,6 +36,8 @@ pub enum Command {
     Pseudonym(pseudonym::Args),
     /// Write the completion script of a shell.
     Completions(completions::Args),
+    /// Write labelled synthetic traffic as files.
+    Generate(generate::Args),
 }
 
 /// How the process ends.
@@ -62,6 +65,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Config(command) => config::run(command, cli.config.as_deref()),
         Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
         Command::Completions(args) => completions::run(args),
+        Command::Generate(args) => generate::run(args),
     };
     match outcome {
         Ok(()) => Exit::Done,

@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::log::{Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, Source, TopicPartition};
+use crate::log::{
+    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, Source, TopicPartition,
+};
 
 use super::clock::{Clock, WallTime};
 
@@ -43,7 +45,12 @@ pub trait Stage {
 
     /// Ends a step. `at_end`: the assigned partitions of which nothing is left to read. Returns outputs of the
     /// step as a whole, and the partitions whose standing position must be committed with them.
-    fn finish(&mut self, now: WallTime, at_end: &[TopicPartition], out: &mut Vec<Outgoing>) -> Vec<TopicPartition>;
+    fn finish(
+        &mut self,
+        now: WallTime,
+        at_end: &[TopicPartition],
+        out: &mut Vec<Outgoing>,
+    ) -> Vec<TopicPartition>;
 
     /// What must be remembered with a partition's position.
     fn metadata(&self, of: &TopicPartition) -> String;
@@ -223,7 +230,10 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             outputs.extend_from_slice(&pending.outputs);
             let standing = self.assigned.get(of).copied().unwrap_or(0);
             let next = pending.next.unwrap_or(standing);
-            commits.push(Commit { of: of.clone(), position: Position { next, metadata: self.stage.metadata(of) } });
+            commits.push(Commit {
+                of: of.clone(),
+                position: Position { next, metadata: self.stage.metadata(of) },
+            });
         }
         let publisher = match &mut self.publisher {
             Some(publisher) => publisher,

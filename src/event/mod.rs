@@ -2,6 +2,7 @@
 
 pub mod consent;
 pub mod kinds;
+pub mod mapping;
 pub mod output;
 pub mod person;
 pub mod raw;

@@ -9,6 +9,8 @@ use crate::event::kinds::DeviceType;
 use crate::event::person::KeyKind;
 
 const DEVICES_MAX: usize = 8;
+/// At least so many impressions per device are remembered, so that evidence can count them.
+const FOLLOWED_MIN: usize = 16;
 const SIGNAL_SPAN: i64 = 72 * HOUR;
 
 /// Remembers the device of an event, and whether the event was a first-party signal.
@@ -55,8 +57,15 @@ pub fn on_retargeted(pair: &mut Pair<'_>) {
     let horizon = event.place - pair.slack - WEEK;
     record.drop_front_while::<Followed>(|followed| followed.time <= horizon);
     record.push(&Followed { device, time: t });
-    let on_device = || record.iter::<Followed>().rev().filter(|followed| followed.device == device);
     let wanted = pair.rules.cross_device_following.in_7d as usize;
+    let kept = wanted.max(FOLLOWED_MIN);
+    if record.iter::<Followed>().filter(|followed| followed.device == device).count() > kept
+        && let Some((oldest, _)) = record.find::<Followed>(|followed| followed.device == device)
+    {
+        record.remove::<Followed>(oldest);
+    }
+    record.keep_last::<Followed>(DEVICES_MAX * kept);
+    let on_device = || record.iter::<Followed>().rev().filter(|followed| followed.device == device);
     if on_device().nth(wanted.saturating_sub(1)).is_some_and(|followed| within(t, followed.time, WEEK)) {
         let count = on_device().filter(|followed| within(t, followed.time, WEEK)).count();
         let severity = if event.key == KeyKind::Inferred { 2 } else { 1 };

@@ -11,7 +11,11 @@ pub mod nostalgic_recap;
 pub mod relentless_retargeting;
 pub mod retargeting_after_purchase;
 pub mod rules;
+#[cfg(test)]
+pub(crate) mod scenario;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod timely_notification;
 pub mod tracking_after_opt_out;
 pub mod undisclosed_personalisation;

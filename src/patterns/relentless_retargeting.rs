@@ -8,6 +8,8 @@ use super::state::{Hit, Page, Signals};
 use super::{DAY, Evidence, HOUR, Pair, Pattern, SECOND, WEEK, within};
 
 const PAGE_SPAN: i64 = HOUR / 6;
+/// How many page views are remembered at most: a flood must not grow the record without limit.
+const PAGES_MAX: usize = 256;
 const NO_PAGE_SPAN: i64 = 10 * SECOND;
 
 /// Looks at a retargeted impression.
@@ -28,6 +30,7 @@ pub fn on_retargeted(pair: &mut Pair<'_>) {
     }
     if event.page_view != 0 {
         record.push(&Page { time: t, page_view: event.page_view });
+        record.keep_last::<Page>(PAGES_MAX);
     }
     record.drop_front_while::<Hit>(|hit| hit.time <= horizon - WEEK);
     record.push(&Hit { time: t, creative: (event.creative ^ (event.creative >> 32)) as u32 });

@@ -29,12 +29,16 @@ pub fn on_order(pair: &mut Pair<'_>) {
         }
         forget(record, index, order.slot);
     }
-    if record.iter::<Order>().filter(|order| within(t, order.time, MONTH)).count() >= ORDERS_MAX
-        || record.len::<Order>() >= 2 * ORDERS_MAX
+    let lives = |order: &Order| within(t, order.time, MONTH);
+    if record.iter::<Order>().filter(lives).count() >= ORDERS_MAX
+        && let Some((index, oldest)) = record.find::<Order>(lives)
     {
-        if let Some(oldest) = record.get::<Order>(0) {
-            forget(record, 0, oldest.slot);
-        }
+        forget(record, index, oldest.slot);
+    }
+    if record.len::<Order>() >= 2 * ORDERS_MAX
+        && let Some(oldest) = record.get::<Order>(0)
+    {
+        forget(record, 0, oldest.slot);
     }
     let slot = (0..=u8::MAX).find(|slot| record.find::<Order>(|order| order.slot == *slot).is_none());
     let slot = slot.expect("at most sixteen slots are in use");

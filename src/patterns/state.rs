@@ -187,6 +187,7 @@ pub struct Record {
 impl Record {
     /// Number of entries of a section.
     #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "`has` asks whether a section holds anything")]
     pub fn len<E: Entry>(&self) -> usize {
         self.range(E::SECTION).len() / E::WIDTH
     }
@@ -293,11 +294,11 @@ impl Record {
         let mut present = 0u32;
         let (head, rest) = bytes.split_at_mut(4 + windows * 12);
         let mut at = 0;
-        for section in 0..SECTIONS {
+        for (section, width) in WIDTHS.iter().enumerate() {
             let length = self.range(section).len();
             if length > 0 {
                 present |= 1 << section;
-                let count = (length / WIDTHS[section]) as u16;
+                let count = (length / width) as u16;
                 rest[at..at + 2].copy_from_slice(&count.to_le_bytes());
                 at += 2;
             }

@@ -7,6 +7,8 @@ use super::state::{Opened, Requested};
 use super::{Anchor, DAY, Evidence, HOUR, Pair, Pattern, within};
 use crate::event::kinds::{Channel, Kind, Permission};
 
+/// How many messages are remembered at most: a flood must not grow the record without limit.
+const REQUESTED_MAX: usize = 256;
 const OPENED_SPAN: i64 = HOUR / 2;
 const CLICKED_SPAN: i64 = HOUR;
 
@@ -19,6 +21,7 @@ pub fn on_sent(pair: &mut Pair<'_>) {
     }
     record.remove_where::<Requested>(|sent| sent.message == event.reference);
     record.push(&Requested { message: event.reference, time: event.time, channel: event.channel.index() });
+    record.keep_last::<Requested>(REQUESTED_MAX);
 }
 
 /// Looks at an `OPENED` or `CLICKED` with a message id.

@@ -1,1 +1,3 @@
 //! What the process tells its operators: log lines, metrics, HTTP, page.
+pub mod http;
+pub mod view;

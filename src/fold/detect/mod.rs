@@ -7,6 +7,8 @@
 pub mod duplicates;
 pub mod moments;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod waiting;
 pub mod windows;
 

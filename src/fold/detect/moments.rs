@@ -12,6 +12,9 @@ const EXPOSURE_MS: i64 = 14 * DAY_MS;
 /// An order lives for 30 days and its newest moment can be taken back for as long.
 const ORDER_MOMENT_MS: i64 = 30 * DAY_MS;
 
+/// How many moments of a pair are remembered at most: a flood must not grow the record without limit.
+const OPENED_MAX: usize = 256;
+
 /// A revision of a moment to publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revision {
@@ -81,6 +84,7 @@ pub fn on_trigger(
         event: u128::from_le_bytes(event()),
     };
     record.push(&opened);
+    record.keep_last::<Opened>(OPENED_MAX);
     Some(revision(&opened, trigger, false, time))
 }
 

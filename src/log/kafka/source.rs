@@ -215,7 +215,8 @@ impl Source for KafkaSource {
     fn rewind(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
         let positions = self.committed(of)?;
         for (of, position) in of.iter().zip(&positions) {
-            let offset = position.as_ref().map_or(Offset::Beginning, |position| Offset::Offset(position.next));
+            let offset =
+                position.as_ref().map_or(Offset::Beginning, |position| Offset::Offset(position.next));
             let failed = |error: KafkaError| unavailable("going back to a committed position", &error);
             self.consumer.seek(&of.topic, of.partition, offset, CALL_WAIT).map_err(failed)?;
         }

@@ -1,0 +1,55 @@
+//! The three stages as the step loop drives them: records in, outputs and metadata out.
+
+pub mod detect;
+pub mod route;
+pub mod score;
+
+use std::sync::Arc;
+
+use crate::event::kinds::Topic;
+use crate::log::Outgoing;
+
+/// Names of the topics.
+#[derive(Clone, Debug)]
+pub struct Names {
+    prefix: String,
+    source_prefix: String,
+}
+
+impl Names {
+    /// Own topics begin with `prefix`, source topics with `source_prefix`.
+    pub fn new(prefix: &str, source_prefix: &str) -> Names {
+        Names { prefix: prefix.to_owned(), source_prefix: source_prefix.to_owned() }
+    }
+
+    /// The name of a source topic.
+    pub fn source(&self, topic: Topic) -> String {
+        format!("{}{}", self.source_prefix, topic.symbol())
+    }
+
+    /// The source topic with a name.
+    pub fn source_of(&self, name: &str) -> Option<Topic> {
+        name.strip_prefix(&self.source_prefix).and_then(Topic::from_symbol)
+    }
+
+    /// The name of an own topic, such as `moments`.
+    pub fn own(&self, name: &str) -> Arc<str> {
+        Arc::from(format!("{}{name}", self.prefix))
+    }
+}
+
+/// A public record as JSON, with a JSON key.
+fn json_record(topic: &Arc<str>, key: &serde_json::Value, record: &impl serde::Serialize) -> Outgoing {
+    Outgoing {
+        topic: Arc::clone(topic),
+        partition: None,
+        key: Some(key.to_string().into_bytes()),
+        value: serde_json::to_vec(record).expect("output records hold scalars under text keys only"),
+        headers: Vec::new(),
+    }
+}
+
+/// The partition of a brand among so many.
+fn brand_partition(brand: &str, partitions: i32) -> i32 {
+    (xxhash_rust::xxh3::xxh3_64(brand.as_bytes()) % partitions.max(1) as u64) as i32
+}

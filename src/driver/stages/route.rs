@@ -1,0 +1,273 @@
+//! `route` on a log: source records to the person partitions, with the sources' frontiers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::codec::frame::item::{ItemKind, put_other};
+use crate::codec::frame::{FrameBuilder, FrontierTable, SourceFrontier};
+use crate::codec::json::{self, Decoder};
+use crate::codec::partial::Partial;
+use crate::driver::clock::WallTime;
+use crate::driver::worker::{Stage, StageError};
+use crate::event::kinds::Topic;
+use crate::event::raw::{RawEvent, RawRecord};
+use crate::event::reject::{Reason, Reject};
+use crate::fold::route::{Frontier, Route, Routed};
+use crate::log::{LogError, Outgoing, Position, Record, TopicPartition};
+
+use super::{Names, brand_partition};
+
+/// How often a person partition gets a frontier table at least, milliseconds of wall time.
+const TABLE_EVERY_MS: i64 = 1_000;
+
+/// Settings of the stage.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// Names of the topics.
+    pub names: Names,
+    /// Partitions of the log of person events.
+    pub person_partitions: i32,
+    /// Partitions of the log of brand partials.
+    pub brand_partitions: i32,
+    /// Partitions of each source topic that holds a frontier.
+    pub source_partitions: BTreeMap<Topic, u32>,
+    /// How far event time may be out of order, milliseconds.
+    pub out_of_orderness_ms: i64,
+    /// How far ahead of the record's timestamp an event time may be, milliseconds.
+    pub max_future_skew_ms: i64,
+    /// After how long without a record a source counts as idle, milliseconds; never if `None`.
+    pub idle_after_ms: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SourceState {
+    frontier: Frontier,
+    last_record: WallTime,
+}
+
+/// The stage.
+pub struct RouteStage {
+    settings: RouteSettings,
+    route: Route,
+    sources: BTreeMap<TopicPartition, SourceState>,
+    decoders: BTreeMap<Topic, Decoder>,
+    builders: Vec<FrameBuilder>,
+    last_table: Vec<WallTime>,
+    now: WallTime,
+    moved: bool,
+}
+
+impl RouteStage {
+    /// A stage that has read nothing but the identity links.
+    pub fn new(settings: RouteSettings, route: Route, now: WallTime) -> RouteStage {
+        let partitions = settings.person_partitions.max(1) as usize;
+        RouteStage {
+            route,
+            sources: BTreeMap::new(),
+            decoders: Topic::ALL.iter().map(|topic| (*topic, Decoder::new(*topic))).collect(),
+            builders: (0..partitions).map(|_| FrameBuilder::default()).collect(),
+            last_table: vec![WallTime(i64::MIN); partitions],
+            settings,
+            now,
+            moved: false,
+        }
+    }
+
+    fn person_items<'b>(builders: &'b mut [FrameBuilder], person: &[u8; 16]) -> &'b mut Vec<u8> {
+        let number = u64::from_le_bytes([
+            person[8], person[9], person[10], person[11], person[12], person[13], person[14], person[15],
+        ]);
+        let at = (number % builders.len() as u64) as usize;
+        &mut builders[at].items
+    }
+
+    fn event(&mut self, raw: &RawEvent<'_>, record: &Record) -> Result<Option<i64>, Reject> {
+        let timestamp = record.timestamp_ms.unwrap_or(self.now.0);
+        if raw.event_time > timestamp + self.settings.max_future_skew_ms {
+            return Err(Reject::new(Reason::Future, "event_time"));
+        }
+        let Some(source) = self.sources.get_mut(&record.from) else { return Ok(None) };
+        let place = source.frontier.place(raw.event_time);
+        let builders = &mut self.builders;
+        let routed = self.route.event(raw, place, false, |person| Self::person_items(builders, person));
+        source.frontier.raise(raw.event_time, timestamp, self.settings.out_of_orderness_ms);
+        Ok(match routed {
+            Routed::TooLate { by_ms } => Some(by_ms),
+            Routed::Logged | Routed::Exempt => None,
+        })
+    }
+
+    fn dead_letter(&mut self, topic: Topic, record: &Record, reject: &Reject, out: &mut Vec<Outgoing>) {
+        if topic.is_person_events()
+            && let Some(place) = self.sources.get(&record.from).and_then(|source| source.frontier.at())
+        {
+            let brand = json::readable(&record.value).brand_id;
+            let (kind, brand) = match &brand {
+                Some(brand) => (ItemKind::DeadLettered, self.route.brands.number(brand)),
+                None => (ItemKind::Unreadable, 0),
+            };
+            put_other(&mut self.builders[0].items, kind, place, &[0; 16], brand);
+        }
+        let reason = reject.reason.code().as_bytes().to_vec();
+        let mut more = vec![("trustline.reason".to_owned(), reason)];
+        more.push(("trustline.detail".to_owned(), reject.detail.clone().into_bytes()));
+        out.push(self.aside("dead-letters", record, more));
+    }
+
+    fn aside(&self, topic: &str, record: &Record, more: Vec<(String, Vec<u8>)>) -> Outgoing {
+        let mut headers = record.headers.clone();
+        headers.extend(more);
+        for (name, value) in [
+            ("trustline.topic", record.from.topic.to_string()),
+            ("trustline.partition", record.from.partition.to_string()),
+            ("trustline.offset", record.offset.to_string()),
+            ("trustline.timestamp", record.timestamp_ms.map_or_else(String::new, |ms| ms.to_string())),
+            ("trustline.stage", "route".to_owned()),
+            ("trustline.build", env!("CARGO_PKG_VERSION").to_owned()),
+        ] {
+            headers.push((name.to_owned(), value.into_bytes()));
+        }
+        Outgoing {
+            topic: self.settings.names.own(topic),
+            partition: None,
+            key: record.key.clone(),
+            value: record.value.clone(),
+            headers,
+        }
+    }
+
+    fn incident(&self, brand: &str, record: &Record, out: &mut Vec<Outgoing>) {
+        let mut value = Vec::new();
+        Partial::Incident(record.value.clone()).encode(&mut value);
+        out.push(Outgoing {
+            topic: self.settings.names.own("brand-partials"),
+            partition: Some(brand_partition(brand, self.settings.brand_partitions)),
+            key: None,
+            value,
+            headers: Vec::new(),
+        });
+    }
+}
+
+impl Stage for RouteStage {
+    const WHOLE_STEPS: bool = true;
+
+    fn assigned(
+        &mut self,
+        of: &TopicPartition,
+        position: Option<&Position>,
+        _history: &mut dyn FnMut(i64, i64) -> Result<Vec<Record>, LogError>,
+    ) -> Result<(), StageError> {
+        let committed = position.and_then(|position| position.metadata.strip_prefix("f1:")?.parse().ok());
+        let frontier = committed.map_or_else(Frontier::default, Frontier::restored);
+        self.sources.insert(of.clone(), SourceState { frontier, last_record: self.now });
+        Ok(())
+    }
+
+    fn revoked(&mut self, of: &TopicPartition) {
+        self.sources.remove(of);
+        self.builders.iter_mut().for_each(|builder| builder.items.clear());
+    }
+
+    fn absorb(&mut self, record: &Record, out: &mut Vec<Outgoing>) -> Result<(), StageError> {
+        let Some(topic) = self.settings.names.source_of(&record.from.topic) else { return Ok(()) };
+        if let Some(source) = self.sources.get_mut(&record.from) {
+            source.last_record = self.now;
+        }
+        let mut decoder = self.decoders.remove(&topic).unwrap_or_else(|| Decoder::new(topic));
+        let outcome = match decoder.decode(&record.value) {
+            Ok(RawRecord::Event(raw)) => self.event(&raw, record),
+            Ok(RawRecord::Incident(incident)) => {
+                self.incident(&incident.brand_id, record, out);
+                Ok(None)
+            }
+            Ok(RawRecord::Link(link)) => {
+                self.route.links.insert(link);
+                Ok(None)
+            }
+            Ok(RawRecord::Erasure(erasure)) => {
+                for key in self.route.erasure(&erasure).keys {
+                    let items = Self::person_items(&mut self.builders, &key);
+                    put_other(items, ItemKind::Erasure, erasure.requested_time, &key, 0);
+                }
+                Ok(None)
+            }
+            Err(reject) => Err(reject),
+        };
+        self.decoders.insert(topic, decoder);
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(by_ms)) => {
+                let reason = ("trustline.reason".to_owned(), b"too_late".to_vec());
+                let lateness = ("trustline.lateness-ms".to_owned(), by_ms.to_string().into_bytes());
+                out.push(self.aside("late-events", record, vec![reason, lateness]));
+            }
+            Err(reject) => self.dead_letter(topic, record, &reject, out),
+        }
+        self.moved = true;
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        now: WallTime,
+        at_end: &[TopicPartition],
+        out: &mut Vec<Outgoing>,
+    ) -> Vec<TopicPartition> {
+        self.now = now;
+        if let Some(idle_after) = self.settings.idle_after_ms {
+            for of in at_end {
+                if let Some(source) = self.sources.get_mut(of)
+                    && now.0 - source.last_record.0 >= idle_after
+                {
+                    source.frontier.raise(now.0, now.0, self.settings.out_of_orderness_ms);
+                }
+            }
+        }
+        let mut table = FrontierTable::default();
+        for (of, source) in &self.sources {
+            let topic = self.settings.names.source_of(&of.topic).filter(|topic| topic.is_person_events());
+            if let (Some(topic), Some(frontier)) = (topic, source.frontier.at()) {
+                table.sources.push(SourceFrontier { topic, partition: of.partition as u32, frontier });
+            }
+        }
+        table.partitions =
+            self.settings.source_partitions.iter().map(|(topic, count)| (*topic, *count)).collect();
+        let log = self.settings.names.own("person-events");
+        let (route, last_table) = (&self.route, &mut self.last_table);
+        let before = out.len();
+        for (number, builder) in self.builders.iter_mut().enumerate() {
+            let due =
+                now.0.saturating_sub(last_table[number].0) >= TABLE_EVERY_MS && !table.sources.is_empty();
+            if builder.items.is_empty() && !due {
+                continue;
+            }
+            last_table[number] = now;
+            let mut value = Vec::new();
+            let jurisdiction = |number| route.jurisdictions.name(u32::from(number));
+            builder.finish(|number| route.brands.name(number), jurisdiction, &table, &mut value);
+            let topic = Arc::clone(&log);
+            out.push(Outgoing {
+                topic,
+                partition: Some(number as i32),
+                key: None,
+                value,
+                headers: Vec::new(),
+            });
+        }
+        self.moved = false;
+        // A table's entries stand in the transaction that commits their sources' positions.
+        if out.len() > before { self.sources.keys().cloned().collect() } else { Vec::new() }
+    }
+
+    fn metadata(&self, of: &TopicPartition) -> String {
+        let frontier = self.sources.get(of).and_then(|source| source.frontier.at());
+        frontier.map_or_else(String::new, |frontier| format!("f1:{frontier}"))
+    }
+}
+
+impl std::fmt::Debug for RouteStage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RouteStage").field("sources", &self.sources.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! `score` on a log: partitions of the brand partials to metrics and alerts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::codec::canonical::encode_incident;
+use crate::codec::json::Decoder;
+use crate::codec::partial::Partial;
+use crate::driver::clock::WallTime;
+use crate::driver::worker::{Stage, StageError};
+use crate::event::kinds::Topic;
+use crate::event::output::BrandTrust;
+use crate::event::raw::RawRecord;
+use crate::fold::detect::Taken;
+use crate::fold::score::{Mark, Score, ScoreOut};
+use crate::log::{LogError, Outgoing, Position, Record, TopicPartition};
+use crate::score::settings::ScoreSettings;
+use crate::time::EventTime;
+
+use super::{Names, json_record};
+
+/// The stage.
+#[derive(Debug)]
+pub struct ScoreStage {
+    names: Names,
+    settings: ScoreSettings,
+    partitions: BTreeMap<TopicPartition, Score>,
+    output: ScoreOut,
+}
+
+impl ScoreStage {
+    /// A stage that has no partition yet. The first partition speaks for the pipeline as a whole.
+    pub fn new(names: Names, settings: ScoreSettings) -> ScoreStage {
+        ScoreStage { names, settings, partitions: BTreeMap::new(), output: ScoreOut::default() }
+    }
+
+    fn fold(&mut self, record: &Record) -> Result<(), StageError> {
+        let Some(score) = self.partitions.get_mut(&record.from) else { return Ok(()) };
+        let refused = |cause: String| StageError::Record {
+            topic: record.from.topic.to_string(),
+            partition: record.from.partition,
+            offset: record.offset,
+            cause,
+        };
+        match Partial::decode(&record.value).map_err(|error| refused(error.to_string()))? {
+            Partial::Incident(value) => {
+                let mut decoder = Decoder::new(Topic::BrandIncidents);
+                match decoder.decode(&value).map_err(|reject| refused(reject.to_string()))? {
+                    RawRecord::Incident(incident) => {
+                        let mut encoded = Vec::new();
+                        encode_incident(&incident, &mut encoded);
+                        score.incident(&incident, &encoded);
+                    }
+                    RawRecord::Event(_) | RawRecord::Link(_) | RawRecord::Erasure(_) => {}
+                }
+            }
+            Partial::Windows { partition, partitions, frontier, windows, pipeline } => {
+                for window in windows {
+                    let mark = match window.taken {
+                        Taken::Provisional(number) => Mark::Provisional(number),
+                        Taken::Closed => Mark::Closed,
+                    };
+                    let start = EventTime(window.start);
+                    score.counts(partition, &window.brand, window.length, start, mark, &window.counts);
+                }
+                for (length, start, counts) in pipeline {
+                    score.pipeline(partition, length, EventTime(start), Mark::Closed, counts);
+                }
+                score.frontier(partition, EventTime(frontier), partitions);
+            }
+        }
+        score.advance(&mut self.output);
+        Ok(())
+    }
+
+    fn publish(&mut self, out: &mut Vec<Outgoing>) {
+        let topic = |name: &str| self.names.own(name);
+        let (history, latest, live) =
+            (topic("brand-trust"), topic("brand-trust-latest"), topic("brand-trust-live"));
+        let by_window = |record: &BrandTrust| json!({ "brand_id": record.brand_id, "window": record.window });
+        for record in self.output.brand_trust.drain(..) {
+            let key = json!({ "brand_id": record.brand_id, "window": record.window, "window_start": record.window_start });
+            out.push(json_record(&history, &key, &record));
+            out.push(json_record(&latest, &by_window(&record), &record));
+        }
+        for record in self.output.live.drain(..) {
+            out.push(json_record(&live, &by_window(&record), &record));
+        }
+        let patterns = topic("pattern-trust");
+        for record in self.output.pattern_trust.drain(..) {
+            let key = json!({
+                "brand_id": record.brand_id, "window": record.window,
+                "window_start": record.window_start, "pattern": record.pattern,
+            });
+            out.push(json_record(&patterns, &key, &record));
+        }
+        let alerts = topic("alerts");
+        for alert in self.output.alerts.drain(..) {
+            out.push(json_record(&alerts, &json!({ "alert_id": alert.alert_id }), &alert));
+        }
+    }
+}
+
+impl Stage for ScoreStage {
+    const WHOLE_STEPS: bool = false;
+
+    fn assigned(
+        &mut self,
+        of: &TopicPartition,
+        position: Option<&Position>,
+        history: &mut dyn FnMut(i64, i64) -> Result<Vec<Record>, LogError>,
+    ) -> Result<(), StageError> {
+        let settings = ScoreSettings { reports_pipeline: of.partition == 0, ..self.settings.clone() };
+        self.partitions.insert(of.clone(), Score::new(Arc::new(settings)));
+        if let Some(position) = position {
+            for record in history(0, position.next).map_err(StageError::History)? {
+                self.fold(&record)?;
+                self.output = ScoreOut::default();
+            }
+        }
+        Ok(())
+    }
+
+    fn revoked(&mut self, of: &TopicPartition) {
+        self.partitions.remove(of);
+    }
+
+    fn absorb(&mut self, record: &Record, out: &mut Vec<Outgoing>) -> Result<(), StageError> {
+        self.fold(record)?;
+        self.publish(out);
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        _now: WallTime,
+        _at_end: &[TopicPartition],
+        _out: &mut Vec<Outgoing>,
+    ) -> Vec<TopicPartition> {
+        Vec::new()
+    }
+
+    fn metadata(&self, _of: &TopicPartition) -> String {
+        String::new()
+    }
+}

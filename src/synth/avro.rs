@@ -1,0 +1,238 @@
+//! Avro object container files of source records.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use crate::codec::canonical;
+use crate::codec::field::{self, Field, Shape};
+use crate::event::kinds::{IncidentKind, Match, Topic};
+
+use super::arrivals::{Arrival, Flaw};
+use super::generator::Generated;
+use super::prng::mix;
+
+/// A block is written when it holds this much.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// Writes one container file.
+pub struct Container<W> {
+    out: W,
+    sync: [u8; 16],
+    block: Vec<u8>,
+    records: i64,
+}
+
+impl<W: Write> Container<W> {
+    /// Begins a file of this topic's records.
+    ///
+    /// # Errors
+    /// When the header cannot be written.
+    pub fn new(mut out: W, topic: Topic) -> io::Result<Container<W>> {
+        let mut sync = [0; 16];
+        // Any fixed bytes that data is unlikely to hold.
+        for (half, chunk) in (1_u64..).zip(sync.chunks_mut(8)) {
+            chunk.copy_from_slice(&mix(half << 8 | u64::from(topic.index())).to_le_bytes());
+        }
+        let mut header = b"Obj\x01".to_vec();
+        canonical::put_long(&mut header, 2);
+        put_bytes(&mut header, b"avro.schema");
+        put_bytes(&mut header, schema(topic).to_string().as_bytes());
+        put_bytes(&mut header, b"avro.codec");
+        put_bytes(&mut header, b"null");
+        canonical::put_long(&mut header, 0);
+        header.extend_from_slice(&sync);
+        out.write_all(&header)?;
+        Ok(Container { out, sync, block: Vec::with_capacity(BLOCK_BYTES + 1024), records: 0 })
+    }
+
+    /// Adds a record. Of the flaws only those that a schema permits can be written; the others become
+    /// an empty id.
+    ///
+    /// # Errors
+    /// When a block cannot be written.
+    pub fn write(&mut self, arrival: &Arrival) -> io::Result<()> {
+        match &arrival.record {
+            Generated::Event(event) => {
+                let mut raw = event.raw();
+                match arrival.flaw {
+                    None => {}
+                    Some(Flaw::TimeOutOfRange) => raw.event_time /= 1000,
+                    Some(Flaw::Nobody) => (raw.person_id, raw.device_id) = (None, None),
+                    Some(Flaw::Truncated | Flaw::MissingField | Flaw::UnknownSymbol | Flaw::EmptyId) => {
+                        raw.brand_id = "";
+                    }
+                }
+                canonical::encode_event(&raw, &mut self.block);
+            }
+            Generated::Incident(incident) => canonical::encode_incident(incident, &mut self.block),
+            Generated::Link(link) => canonical::encode_link(link, &mut self.block),
+            Generated::Erasure(erasure) => canonical::encode_erasure(erasure, &mut self.block),
+        }
+        self.records += 1;
+        if self.block.len() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        if self.records > 0 {
+            self.end_block()?;
+        }
+        self.out.flush()
+    }
+
+    fn end_block(&mut self) -> io::Result<()> {
+        let mut head = Vec::with_capacity(20);
+        canonical::put_long(&mut head, self.records);
+        canonical::put_long(&mut head, i64::try_from(self.block.len()).map_err(io::Error::other)?);
+        self.out.write_all(&head)?;
+        self.out.write_all(&self.block)?;
+        self.out.write_all(&self.sync)?;
+        self.block.clear();
+        self.records = 0;
+        Ok(())
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    canonical::put_long(out, bytes.len() as i64);
+    out.extend_from_slice(bytes);
+}
+
+/// The schema under which [`canonical`] encodes the records of a topic.
+fn schema(topic: Topic) -> Value {
+    let optional = |name: &str, of: Value| json!({"name": name, "type": ["null", of], "default": null});
+    let text = |name: &str| json!({"name": name, "type": "string"});
+    let time = || json!({"type": "long", "logicalType": "timestamp-millis"});
+    let (name, fields) = match topic {
+        Topic::AdDeliveries => ("AdDelivery", event_fields(topic)),
+        Topic::Clickstream => ("Click", event_fields(topic)),
+        Topic::Messages => ("Message", event_fields(topic)),
+        Topic::BrandIncidents => (
+            "BrandIncident",
+            vec![
+                text("incident_id"),
+                text("brand_id"),
+                json!({"name": "kind", "type": symbols("IncidentKind", IncidentKind::SYMBOLS)}),
+                json!({"name": "disclosed_time", "type": time()}),
+                optional("updated_time", time()),
+                optional("occurred_time", time()),
+                optional("people_affected", json!("long")),
+                json!({"name": "identity_or_health_data", "type": "boolean", "default": false}),
+                optional("severity", json!("double")),
+                optional("credibility", json!("double")),
+            ],
+        ),
+        Topic::IdentityLinks => {
+            // The schema lists the matches from the strongest to the weakest.
+            let strongest_first: Vec<&str> = Match::SYMBOLS.iter().rev().copied().collect();
+            let fields = vec![
+                text("device_id"),
+                optional("person_id", json!("string")),
+                json!({"name": "match", "type": symbols("Match", &strongest_first)}),
+                json!({"name": "linked_time", "type": time()}),
+            ];
+            ("IdentityLink", fields)
+        }
+        Topic::Erasures => (
+            "Erasure",
+            vec![
+                text("request_id"),
+                optional("person_id", json!("string")),
+                optional("device_id", json!("string")),
+                json!({"name": "requested_time", "type": time()}),
+            ],
+        ),
+    };
+    json!({"type": "record", "name": name, "namespace": "io.trustline.v1", "fields": fields})
+}
+
+fn symbols(name: &str, symbols: &[&str]) -> Value {
+    json!({"type": "enum", "name": name, "symbols": symbols})
+}
+
+fn event_fields(topic: Topic) -> Vec<Value> {
+    field::fields_of(topic).iter().map(|field| event_field(topic, *field)).collect()
+}
+
+fn event_field(topic: Topic, field: Field) -> Value {
+    let of = match field.shape() {
+        Shape::Text => json!("string"),
+        Shape::Texts => json!({"type": "array", "items": "string"}),
+        Shape::Flag => json!("boolean"),
+        Shape::Time => json!({"type": "long", "logicalType": "timestamp-millis"}),
+        Shape::Share => json!("double"),
+        Shape::Symbol => symbols(enum_name(field), &field::symbols_of(topic, field)),
+        Shape::Status => json!("int"),
+        Shape::Consent => {
+            let fields: Vec<Value> =
+                field::CONSENT_FIELDS.iter().map(|field| event_field(topic, *field)).collect();
+            json!({"type": "record", "name": "ConsentSignals", "fields": fields})
+        }
+    };
+    let name = field.name();
+    match default_of(field) {
+        Presence::Required => json!({"name": name, "type": of}),
+        Presence::Default(value) => json!({"name": name, "type": of, "default": value}),
+        Presence::Optional => json!({"name": name, "type": ["null", of], "default": null}),
+    }
+}
+
+enum Presence {
+    Required,
+    Default(Value),
+    Optional,
+}
+
+fn default_of(field: Field) -> Presence {
+    match field {
+        Field::EventId | Field::EventTime | Field::Kind | Field::BrandId | Field::Channel => {
+            Presence::Required
+        }
+        Field::DeviceType | Field::Basis | Field::Permission => Presence::Default(json!("UNKNOWN")),
+        Field::Class => Presence::Default(json!("MARKETING")),
+        Field::Rewarded | Field::Test => Presence::Default(json!(false)),
+        Field::ProductIds => Presence::Default(json!([])),
+        _ => Presence::Optional,
+    }
+}
+
+fn enum_name(field: Field) -> &'static str {
+    match field {
+        Field::Kind => "Kind",
+        Field::DeviceType => "DeviceType",
+        Field::Basis => "Basis",
+        Field::PromptType => "PromptType",
+        Field::Channel => "Channel",
+        Field::Class => "MessageClass",
+        _ => "Permission",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::{Generator, Params};
+
+    #[test]
+    fn another_library_reads_the_files() {
+        let params = Params { persons: 300, days: 10, ..Params::default() };
+        for topic in Topic::ALL {
+            let (mut bytes, mut count) = (Vec::new(), 0);
+            let mut container = Container::new(&mut bytes, *topic).unwrap();
+            for record in Generator::new(&params).unwrap() {
+                if crate::synth::write::topic_of(&record) == *topic {
+                    container.write(&Arrival { time: record.time(), record, flaw: None }).unwrap();
+                    count += 1;
+                }
+            }
+            container.finish().unwrap();
+            let read = apache_avro::Reader::new(&bytes[..]).unwrap().map(Result::unwrap).count();
+            assert_eq!(read, count, "{topic:?}");
+            assert!(count > 0 || *topic == Topic::Erasures, "{topic:?}");
+        }
+    }
+}

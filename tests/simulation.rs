@@ -1,0 +1,356 @@
+//! The whole pipeline on the log in memory, with seeded interleavings, instances that come and go, and faults
+//! in its transactions: what is committed is what `replay --as-stream` computes, once.
+//!
+//! `TRUSTLINE_SIM_SEEDS=first..last` runs other seeds; a failing seed is printed and runs again the same.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use trustline::driver::clock::{Clock, WallTime};
+use trustline::driver::replay::load::Arrival;
+use trustline::driver::replay::{Outcome, Replay};
+use trustline::driver::stages::Names;
+use trustline::driver::stages::detect::{DetectSettings, DetectStage};
+use trustline::driver::stages::route::{RouteSettings, RouteStage};
+use trustline::driver::stages::score::ScoreStage;
+use trustline::driver::worker::Worker;
+use trustline::event::kinds::Topic;
+use trustline::fold::detect::Settings;
+use trustline::fold::route::Route;
+use trustline::fold::score::Score;
+use trustline::identity::{AcceptedMatches, PseudonymKey};
+use trustline::log::memory::{Fault, MemoryLog, MemoryPublishers, MemorySource};
+use trustline::patterns::rules::{RuleBook, Rules};
+use trustline::score::settings::ScoreSettings;
+use trustline::time::{DAY_MS, HOUR_MS, WindowLength};
+
+const PERSON_PARTITIONS: i32 = 3;
+const BRAND_PARTITIONS: i32 = 2;
+const EVENTS: [Topic; 3] = [Topic::AdDeliveries, Topic::Clickstream, Topic::Messages];
+const OUTPUTS: [&str; 6] =
+    ["moments", "brand-trust", "pattern-trust", "alerts", "late-events", "dead-letters"];
+
+#[test]
+fn committed_output_is_that_of_a_calm_replay() {
+    let seeds = std::env::var("TRUSTLINE_SIM_SEEDS").unwrap_or_else(|_| "0..12".to_owned());
+    let (first, last) = seeds.split_once("..").unwrap();
+    for folder in ["as-stream-lateness", "as-stream-late-words"] {
+        let input = Input::read(folder);
+        let expected = input.replay();
+        let mut faults = 0;
+        for seed in first.parse::<u64>().unwrap()..last.parse().unwrap() {
+            let mut simulation = Simulation::new(&input, seed);
+            simulation.run();
+            faults += simulation.faults;
+            simulation.compare(&expected, &format!("{folder}, seed {seed}"));
+        }
+        assert!(faults > 0, "the seeds inject faults");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_log() {
+    let input = Input::read("as-stream-lateness");
+    let log = |seed| {
+        let mut simulation = Simulation::new(&input, seed);
+        simulation.run();
+        ["t.person-events", "t.brand-partials"].map(|topic| simulation.log.records(topic))
+    };
+    assert!(log(7) == log(7));
+}
+
+/// The lines of a folder of vectors, each file one source.
+struct Input {
+    lines: BTreeMap<Topic, Vec<(i64, String)>>,
+    folder: tempfile::TempDir,
+    last: i64,
+}
+
+impl Input {
+    /// Reads a folder and appends test traffic that lets every frontier pass everything before it.
+    fn read(name: &str) -> Input {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name).join("input");
+        let mut lines: BTreeMap<Topic, Vec<(i64, String)>> = BTreeMap::new();
+        for topic in EVENTS {
+            let text =
+                std::fs::read_to_string(root.join(format!("{}.jsonl", topic.symbol()))).unwrap_or_default();
+            let mut last = 0;
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                let value: Value = serde_json::from_str(line).unwrap_or_default();
+                last = value["event_time"].as_i64().unwrap_or(last);
+                lines.entry(topic).or_default().push((last, line.to_owned()));
+            }
+        }
+        let last = lines.values().flatten().map(|(time, _)| *time).max().unwrap();
+        let end = last + 2 * DAY_MS;
+        for topic in EVENTS {
+            let kind = if topic == Topic::Messages { "SENT" } else { "COMPLAINT" };
+            let channel = if topic == Topic::Messages { r#","channel":"PUSH""# } else { "" };
+            let line = format!(
+                r#"{{"event_id":"end","event_time":{end},"kind":"{kind}","brand_id":"end","person_id":"end","test":true{channel}}}"#
+            );
+            lines.entry(topic).or_default().push((end, line));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (topic, lines) in &lines {
+            let text: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
+            std::fs::write(folder.path().join(format!("{}.jsonl", topic.symbol())), text).unwrap();
+        }
+        Input { lines, folder, last }
+    }
+
+    fn replay(&self) -> Outcome {
+        let replay = Replay {
+            route: route(),
+            detect: detect(),
+            score: Score::new(Arc::new(ScoreSettings::default())),
+            arrival: Arrival { as_stream: true, out_of_orderness_ms: 10_000 },
+        };
+        replay.run(self.folder.path(), &mut ()).unwrap()
+    }
+}
+
+fn route() -> Route {
+    Route::new(PseudonymKey::test_key(), AcceptedMatches::default(), Default::default(), HOUR_MS)
+}
+
+fn detect() -> Settings {
+    let key = PseudonymKey::test_key();
+    Settings {
+        lengths: vec![WindowLength::HOUR, WindowLength::DAY],
+        rules: RuleBook::new(Rules::default(), |name| key.token(name).get()),
+        late_memory_ms: HOUR_MS,
+        dup_ids_max: 1_000_000,
+        provisional: false,
+        hash_seed: 1,
+        key: PseudonymKey::test_key(),
+        config_hash: Arc::from(""),
+    }
+}
+
+/// A generator of choices: SplitMix64.
+struct Choices(u64);
+
+impl Choices {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+}
+
+/// A clock that a test moves.
+#[derive(Clone, Default)]
+struct Scripted(Arc<AtomicI64>);
+
+impl Clock for Scripted {
+    fn now(&self) -> WallTime {
+        WallTime(self.0.load(Ordering::Relaxed))
+    }
+}
+
+type Of<T> = Worker<MemorySource, MemoryPublishers, T, Scripted>;
+
+enum Instance {
+    Route(Box<Of<RouteStage>>),
+    Detect(Box<Of<DetectStage>>),
+    Score(Box<Of<ScoreStage>>),
+}
+
+struct Simulation<'a> {
+    input: &'a Input,
+    log: MemoryLog,
+    clock: Scripted,
+    choices: Choices,
+    instances: Vec<Instance>,
+    fed: BTreeMap<Topic, usize>,
+    started: u64,
+    faults: u64,
+}
+
+impl<'a> Simulation<'a> {
+    fn new(input: &'a Input, seed: u64) -> Simulation<'a> {
+        let mut topics: Vec<(String, usize)> =
+            EVENTS.iter().map(|topic| (topic.symbol().to_owned(), 1)).collect();
+        topics.push(("t.person-events".to_owned(), PERSON_PARTITIONS as usize));
+        topics.push(("t.brand-partials".to_owned(), BRAND_PARTITIONS as usize));
+        for name in OUTPUTS.iter().chain(&["brand-trust-latest", "brand-trust-live"]) {
+            topics.push((format!("t.{name}"), 2));
+        }
+        let topics: Vec<(&str, usize)> = topics.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        let mut simulation = Simulation {
+            input,
+            log: MemoryLog::new(&topics),
+            clock: Scripted::default(),
+            choices: Choices(seed),
+            instances: Vec::new(),
+            fed: BTreeMap::new(),
+            started: 0,
+            faults: 0,
+        };
+        for stage in 0..3 {
+            for _ in 0..1 + simulation.choices.below(3) {
+                let instance = simulation.start(stage);
+                simulation.instances.push(instance);
+            }
+        }
+        simulation
+    }
+
+    fn start(&mut self, stage: usize) -> Instance {
+        let names = Names::new("t.", "");
+        self.started += 1;
+        let mut faults = Choices(self.choices.next());
+        let publishers = self.log.publishers(&format!("instance-{}", self.started), move |_| {
+            Some(match faults.below(30) {
+                0 => Fault::Abort,
+                1 => Fault::LostBefore,
+                2 => Fault::LostAfter,
+                _ => return None,
+            })
+        });
+        let clock = self.clock.clone();
+        match stage {
+            0 => {
+                let settings = RouteSettings {
+                    names,
+                    person_partitions: PERSON_PARTITIONS,
+                    brand_partitions: BRAND_PARTITIONS,
+                    source_partitions: EVENTS.iter().map(|topic| (*topic, 1)).collect(),
+                    out_of_orderness_ms: 10_000,
+                    max_future_skew_ms: 300_000,
+                    idle_after_ms: None,
+                };
+                let topics: Vec<&str> = EVENTS.iter().map(|topic| topic.symbol()).collect();
+                let source = self.log.reader("route", &topics);
+                let stage = RouteStage::new(settings, route(), clock.now());
+                Instance::Route(Box::new(Worker::new(source, publishers, stage, clock)))
+            }
+            1 => {
+                let settings = DetectSettings {
+                    names,
+                    person_partitions: PERSON_PARTITIONS,
+                    brand_partitions: BRAND_PARTITIONS,
+                    fold: detect(),
+                };
+                let source = self.log.reader("detect", &["t.person-events"]);
+                Instance::Detect(Box::new(Worker::new(source, publishers, DetectStage::new(settings), clock)))
+            }
+            _ => {
+                let source = self.log.reader("score", &["t.brand-partials"]);
+                let stage = ScoreStage::new(names, ScoreSettings::default());
+                Instance::Score(Box::new(Worker::new(source, publishers, stage, clock)))
+            }
+        }
+    }
+
+    /// Feeds everything, step by step of instances chosen at random, then lets all of them catch up.
+    fn run(&mut self) {
+        let mut left = 100 * self.instances.len();
+        while left > 0 {
+            let fed_all = !self.feed();
+            self.clock.0.fetch_add(self.choices.below(200) as i64, Ordering::Relaxed);
+            let at = self.choices.below(self.instances.len());
+            if !fed_all && self.choices.below(20) == 0 {
+                self.crash(at);
+                continue;
+            }
+            let busy = match &mut self.instances[at] {
+                Instance::Route(worker) => worker.step(Duration::ZERO),
+                Instance::Detect(worker) => worker.step(Duration::ZERO),
+                Instance::Score(worker) => worker.step(Duration::ZERO),
+            };
+            busy.unwrap();
+            left -= usize::from(fed_all);
+        }
+    }
+
+    /// An instance dies without a word; the group notices, and another takes its place.
+    fn crash(&mut self, at: usize) {
+        self.faults += 1;
+        let stage = match &mut self.instances[at] {
+            Instance::Route(worker) => {
+                worker.source_mut().leave();
+                0
+            }
+            Instance::Detect(worker) => {
+                worker.source_mut().leave();
+                1
+            }
+            Instance::Score(worker) => {
+                worker.source_mut().leave();
+                2
+            }
+        };
+        self.instances[at] = self.start(stage);
+    }
+
+    /// Appends a few more source records; false when there are no more.
+    fn feed(&mut self) -> bool {
+        let topic = EVENTS[self.choices.below(EVENTS.len())];
+        let lines = &self.input.lines[&topic];
+        let fed = self.fed.entry(topic).or_default();
+        for (time, line) in lines.iter().skip(*fed).take(1 + self.choices.below(4)) {
+            self.log.append(topic.symbol(), 0, *time, line.as_bytes());
+            *fed += 1;
+        }
+        self.fed.len() < EVENTS.len()
+            || self.fed.iter().any(|(topic, fed)| *fed < self.input.lines[topic].len())
+    }
+
+    fn compare(&self, expected: &Outcome, what: &str) {
+        let last = self.input.last;
+        let parsed = |name: &str| -> Vec<Value> {
+            let records = self.log.records(&format!("t.{name}")).concat();
+            records.iter().map(|record| serde_json::from_slice(&record.value).unwrap_or_default()).collect()
+        };
+        let sorted = |values: Vec<Value>, time: &str| {
+            let mut lines: Vec<String> = values
+                .into_iter()
+                .filter(|value| value[time].as_i64().is_some_and(|time| time <= last))
+                .map(|mut value| {
+                    // The frontier's age and a window's revision may differ.
+                    value["frontier_age_ms"] = Value::Null;
+                    value.to_string()
+                })
+                .collect();
+            lines.sort();
+            lines
+        };
+        fn values<T: serde::Serialize>(records: &[T]) -> Vec<Value> {
+            records.iter().map(|record| serde_json::to_value(record).unwrap()).collect()
+        }
+        for (name, time, expected) in [
+            ("moments", "event_time", values(&expected.moments)),
+            ("brand-trust", "window_end", values(&expected.score.brand_trust)),
+            ("pattern-trust", "window_end", values(&expected.score.pattern_trust)),
+            ("alerts", "at", values(&expected.score.alerts)),
+        ] {
+            let (got, expected) = (sorted(parsed(name), time), sorted(expected, time));
+            assert!(
+                name == "pattern-trust" || name == "alerts" || !expected.is_empty(),
+                "{what}: nothing to compare"
+            );
+            let extra: Vec<&String> = got.iter().filter(|line| !expected.contains(line)).collect();
+            let missing: Vec<&String> = expected.iter().filter(|line| !got.contains(line)).collect();
+            assert!(
+                extra.is_empty() && missing.is_empty(),
+                "{what}: {name}: extra {extra:#?}, missing {missing:#?}"
+            );
+            assert_eq!(got.len(), expected.len(), "{what}: {name}: something was published twice");
+        }
+        let count = |name: &str| self.log.records(&format!("t.{name}")).concat().len();
+        assert_eq!(count("late-events"), expected.aside.late_events(), "{what}: late events");
+        assert_eq!(count("dead-letters"), expected.aside.dead_letters(), "{what}: dead letters");
+    }
+}
