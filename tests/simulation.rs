@@ -8,17 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use support::{EVENTS, Input, OUTPUTS, detect, route};
+use support::{EVENTS, Input, OUTPUTS};
 use trustline::driver::clock::{Clock, WallTime};
 use trustline::driver::replay::Outcome;
-use trustline::driver::stages::Names;
-use trustline::driver::stages::detect::{DetectSettings, DetectStage};
-use trustline::driver::stages::route::{RouteSettings, RouteStage};
+use trustline::driver::stages::detect::DetectStage;
+use trustline::driver::stages::route::RouteStage;
 use trustline::driver::stages::score::ScoreStage;
 use trustline::driver::worker::Worker;
 use trustline::event::kinds::Topic;
 use trustline::log::memory::{Fault, MemoryLog, MemoryPublishers, MemorySource};
-use trustline::score::settings::ScoreSettings;
 
 mod support;
 
@@ -130,7 +128,6 @@ impl<'a> Simulation<'a> {
     }
 
     fn start(&mut self, stage: usize) -> Instance {
-        let names = Names::new("t.", "");
         self.started += 1;
         let mut faults = Choices(self.choices.next());
         let publishers = self.log.publishers(&format!("instance-{}", self.started), move |_| {
@@ -142,36 +139,22 @@ impl<'a> Simulation<'a> {
             })
         });
         let clock = self.clock.clone();
+        let assembly = support::assembly(PERSON_PARTITIONS, BRAND_PARTITIONS);
         match stage {
             0 => {
-                let settings = RouteSettings {
-                    names,
-                    person_partitions: PERSON_PARTITIONS,
-                    brand_partitions: BRAND_PARTITIONS,
-                    source_partitions: EVENTS.iter().map(|topic| (*topic, 1)).collect(),
-                    out_of_orderness_ms: 10_000,
-                    max_future_skew_ms: 300_000,
-                    idle_after_ms: None,
-                };
                 let topics: Vec<&str> = EVENTS.iter().map(|topic| topic.symbol()).collect();
                 let source = self.log.reader("route", &topics);
-                let stage = RouteStage::new(settings, route(), clock.now());
+                let partitions = EVENTS.iter().map(|topic| (*topic, 1)).collect();
+                let stage = assembly.route_stage(assembly.route(), &partitions, clock.now());
                 Instance::Route(Box::new(Worker::new(source, publishers, stage, clock)))
             }
             1 => {
-                let settings = DetectSettings {
-                    names,
-                    person_partitions: PERSON_PARTITIONS,
-                    brand_partitions: BRAND_PARTITIONS,
-                    fold: detect(),
-                };
                 let source = self.log.reader("detect", &["t.person-events"]);
-                Instance::Detect(Box::new(Worker::new(source, publishers, DetectStage::new(settings), clock)))
+                Instance::Detect(Box::new(Worker::new(source, publishers, assembly.detect_stage(), clock)))
             }
             _ => {
                 let source = self.log.reader("score", &["t.brand-partials"]);
-                let stage = ScoreStage::new(names, ScoreSettings::default());
-                Instance::Score(Box::new(Worker::new(source, publishers, stage, clock)))
+                Instance::Score(Box::new(Worker::new(source, publishers, assembly.score_stage(), clock)))
             }
         }
     }

@@ -61,8 +61,11 @@ impl From<Exit> for ExitCode {
 /// Runs a command; what goes wrong is told on standard error.
 pub fn run(cli: &Cli) -> Exit {
     let outcome = match &cli.command {
-        Command::Replay(args) => replay::run(args),
+        Command::Replay(args) => replay::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
+        Command::Config(command) => config::run(command, cli.config.as_deref()),
+        Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
+        Command::Completions(args) => completions::run(args),
         Command::Config(command) => config::run(command, cli.config.as_deref()),
         Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
         Command::Completions(args) => completions::run(args),

@@ -1,21 +1,15 @@
 //! `trustline replay`: the whole job over files.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, tell};
-use crate::driver::replay::load::Arrival;
-use crate::driver::replay::{Outcome, Progress, Replay, write};
-use crate::fold::detect::Settings;
-use crate::fold::route::Route;
-use crate::fold::score::Score;
-use crate::identity::{AcceptedMatches, PseudonymKey};
-use crate::patterns::rules::{RuleBook, Rules};
-use crate::score::settings::ScoreSettings;
-use crate::time::{HOUR_MS, SECOND_MS, WindowLength};
+use super::pseudonym::configured_key;
+use super::{Failure, config, tell};
+use crate::driver::assembly::Assembly;
+use crate::driver::replay::{Outcome, Progress, write};
+use crate::identity::PseudonymKey;
 
 /// Options of `replay`.
 #[derive(Debug, clap::Args)]
@@ -33,12 +27,16 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When the input cannot be read, the output cannot be written, or the ledger does not balance.
-pub fn run(args: &Args) -> Result<(), Failure> {
+/// When the configuration is wrong, the input cannot be read, the output cannot be written, or the ledger does not balance.
+pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let started = Instant::now();
-    tell("no pseudonym key is configured: using the published test key, so pseudonyms are not secret");
+    let config = config::load(file)?;
+    let key = configured_key(&config).map_err(Failure::usage)?.unwrap_or_else(|| {
+        tell("no pseudonym key is configured: using the published test key, so pseudonyms are not secret");
+        PseudonymKey::test_key()
+    });
     let mut bar = Bar::new();
-    let replay = with_defaults(args.as_stream);
+    let replay = Assembly::new(config, key).replay(args.as_stream);
     let mut outcome = replay.run(&args.input, &mut bar).map_err(Failure::usage)?;
     bar.done();
     write::write_all(&mut outcome, &args.out).map_err(Failure::running)?;
@@ -56,27 +54,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 #[error("the ledger does not balance for {topics}: this is a fault of trustline")]
 struct Unbalanced {
     topics: String,
-}
-
-fn with_defaults(as_stream: bool) -> Replay {
-    let key = PseudonymKey::test_key();
-    let rules = RuleBook::new(Rules::default(), |name| key.token(name).get());
-    let hash_seed = key.token(b"duplicates").get();
-    Replay {
-        route: Route::new(key.clone(), AcceptedMatches::default(), Default::default(), HOUR_MS),
-        detect: Settings {
-            lengths: vec![WindowLength::HOUR, WindowLength::DAY],
-            rules,
-            late_memory_ms: HOUR_MS,
-            dup_ids_max: 50_000_000,
-            provisional: false,
-            hash_seed,
-            key,
-            config_hash: Arc::from(""),
-        },
-        score: Score::new(Arc::new(ScoreSettings::default())),
-        arrival: Arrival { as_stream, out_of_orderness_ms: 10 * SECOND_MS },
-    }
 }
 
 fn report(outcome: &Outcome, seconds: f64) {

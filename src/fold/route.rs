@@ -76,7 +76,7 @@ pub struct Route {
     /// Who is who.
     pub links: Links,
     signals: SignalsDecoder,
-    late_memory_ms: i64,
+    late_memory_ms: [i64; Topic::ALL.len()],
     /// Numbers of brands in the items.
     pub brands: Names,
     /// Numbers of jurisdictions in the items; 0 is unknown.
@@ -87,12 +87,12 @@ pub struct Route {
 }
 
 impl Route {
-    /// Knows nobody yet.
+    /// Knows nobody yet. `late_memory_ms`: per topic, how late an event may be.
     pub fn new(
         key: PseudonymKey,
         accepted: AcceptedMatches,
         consent: ConsentRules,
-        late_memory_ms: i64,
+        late_memory_ms: [i64; Topic::ALL.len()],
     ) -> Route {
         let mut jurisdictions = Names::default();
         jurisdictions.number("");
@@ -129,7 +129,7 @@ impl Route {
         let (person, key) = self.key_of(raw);
         let brand = self.brands.number(raw.brand_id);
         let by_ms = place - raw.event_time;
-        let late = by_ms >= self.late_memory_ms && !never_late;
+        let late = by_ms >= self.late_memory_ms[usize::from(raw.topic.index())] && !never_late;
         if late && !is_word(raw.kind) {
             put_other(items(&person), ItemKind::Late, place, &[0; 16], brand);
             return Routed::TooLate { by_ms };
@@ -285,11 +285,6 @@ fn is_word(kind: Kind) -> bool {
             | Kind::Unsubscribed
             | Kind::MarkedSpam
     )
-}
-
-/// Whether a topic holds the frontier unless the configuration says otherwise.
-pub const fn holds_frontier(topic: Topic) -> bool {
-    topic.is_person_events()
 }
 
 #[cfg(test)]

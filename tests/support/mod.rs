@@ -3,19 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::Value;
-use trustline::driver::replay::load::Arrival;
-use trustline::driver::replay::{Outcome, Replay};
+use trustline::config::{self, Config};
+use trustline::driver::assembly::Assembly;
+use trustline::driver::replay::Outcome;
 use trustline::event::kinds::Topic;
-use trustline::fold::detect::Settings;
-use trustline::fold::route::Route;
-use trustline::fold::score::Score;
-use trustline::identity::{AcceptedMatches, PseudonymKey};
-use trustline::patterns::rules::{RuleBook, Rules};
-use trustline::score::settings::ScoreSettings;
-use trustline::time::{DAY_MS, HOUR_MS, WindowLength};
+use trustline::identity::PseudonymKey;
+use trustline::time::DAY_MS;
 
 /// The topics whose records are events of persons.
 pub const EVENTS: [Topic; 3] = [Topic::AdDeliveries, Topic::Clickstream, Topic::Messages];
@@ -74,12 +69,7 @@ impl Input {
 
     /// What `replay --as-stream` computes.
     pub fn replay(&self) -> Outcome {
-        let replay = Replay {
-            route: route(),
-            detect: detect(),
-            score: Score::new(Arc::new(ScoreSettings::default())),
-            arrival: Arrival { as_stream: true, out_of_orderness_ms: 10_000 },
-        };
+        let replay = assembly(1, 1).replay(true);
         replay.run(self.folder.path(), &mut ()).unwrap()
     }
 }
@@ -94,24 +84,13 @@ fn read_text(folder: &Path, topic: Topic) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The route fold with default settings.
-pub fn route() -> Route {
-    Route::new(PseudonymKey::test_key(), AcceptedMatches::default(), Default::default(), HOUR_MS)
-}
-
-/// The detect fold's default settings, without provisional marks.
-pub fn detect() -> Settings {
-    let key = PseudonymKey::test_key();
-    Settings {
-        lengths: vec![WindowLength::HOUR, WindowLength::DAY],
-        rules: RuleBook::new(Rules::default(), |name| key.token(name).get()),
-        late_memory_ms: HOUR_MS,
-        dup_ids_max: 1_000_000,
-        provisional: false,
-        hash_seed: 1,
-        key: PseudonymKey::test_key(),
-        config_hash: Arc::from(""),
-    }
+/// The folds and stages under a configuration for tests: few partitions, sources that are never idle.
+pub fn assembly(person_partitions: i32, brand_partitions: i32) -> Assembly {
+    let text = format!(
+        "[own_topics]\ntopic_prefix = \"t.\"\nperson_partitions = {person_partitions}\nbrand_partitions = {brand_partitions}\n\
+         [time]\nidle_after_ms = \"never\"\n"
+    );
+    Assembly::new(Config::load(&config::Input::text(&text)).unwrap(), PseudonymKey::test_key())
 }
 
 /// Compares the committed records of each output topic with what `replay` computes.

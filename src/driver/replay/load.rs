@@ -49,8 +49,8 @@ impl Items {
 pub struct Arrival {
     /// Whether the file is a source whose lines are in the order of arrival.
     pub as_stream: bool,
-    /// How far event time may be out of order, milliseconds.
-    pub out_of_orderness_ms: i64,
+    /// How far event time may be out of order, milliseconds, by topic.
+    pub out_of_orderness_ms: [i64; Topic::ALL.len()],
 }
 
 /// Reads every record of a file. `each` takes what is valid.
@@ -104,7 +104,8 @@ pub fn route_event(
     let routed = route.event(raw, place, false, |_| &mut items.bytes);
     items.index_new(from, record);
     if arrival.as_stream {
-        frontier.raise(raw.event_time, raw.event_time, arrival.out_of_orderness_ms);
+        let slack = arrival.out_of_orderness_ms[usize::from(raw.topic.index())];
+        frontier.raise(raw.event_time, raw.event_time, slack);
     }
     routed
 }

@@ -4,6 +4,7 @@ pub mod detect;
 pub mod route;
 pub mod score;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::event::kinds::Topic;
@@ -13,23 +14,23 @@ use crate::log::Outgoing;
 #[derive(Clone, Debug)]
 pub struct Names {
     prefix: String,
-    source_prefix: String,
+    sources: BTreeMap<Topic, String>,
 }
 
 impl Names {
-    /// Own topics begin with `prefix`, source topics with `source_prefix`.
-    pub fn new(prefix: &str, source_prefix: &str) -> Names {
-        Names { prefix: prefix.to_owned(), source_prefix: source_prefix.to_owned() }
+    /// Own topics begin with `prefix`; source topics have these names.
+    pub fn new(prefix: &str, sources: BTreeMap<Topic, String>) -> Names {
+        Names { prefix: prefix.to_owned(), sources }
     }
 
     /// The name of a source topic.
-    pub fn source(&self, topic: Topic) -> String {
-        format!("{}{}", self.source_prefix, topic.symbol())
+    pub fn source(&self, topic: Topic) -> &str {
+        self.sources.get(&topic).map_or(topic.symbol(), |name| name)
     }
 
     /// The source topic with a name.
     pub fn source_of(&self, name: &str) -> Option<Topic> {
-        name.strip_prefix(&self.source_prefix).and_then(Topic::from_symbol)
+        self.sources.iter().find(|(_, known)| *known == name).map(|(topic, _)| *topic)
     }
 
     /// The name of an own topic, such as `moments`.

@@ -7,6 +7,7 @@ use crate::codec::frame::item::{ItemKind, put_other};
 use crate::codec::frame::{FrameBuilder, FrontierTable, SourceFrontier};
 use crate::codec::json::{self, Decoder};
 use crate::codec::partial::Partial;
+use crate::config::TopicSettings;
 use crate::driver::clock::WallTime;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
@@ -31,12 +32,16 @@ pub struct RouteSettings {
     pub brand_partitions: i32,
     /// Partitions of each source topic that holds a frontier.
     pub source_partitions: BTreeMap<Topic, u32>,
-    /// How far event time may be out of order, milliseconds.
-    pub out_of_orderness_ms: i64,
+    /// Settings of each source topic, in the order of [`Topic::ALL`].
+    pub topics: Vec<TopicSettings>,
     /// How far ahead of the record's timestamp an event time may be, milliseconds.
     pub max_future_skew_ms: i64,
-    /// After how long without a record a source counts as idle, milliseconds; never if `None`.
-    pub idle_after_ms: Option<i64>,
+}
+
+impl RouteSettings {
+    fn topic(&self, topic: Topic) -> &TopicSettings {
+        self.topics.get(usize::from(topic.index())).expect("there are settings for each topic")
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +95,8 @@ impl RouteStage {
         let place = source.frontier.place(raw.event_time);
         let builders = &mut self.builders;
         let routed = self.route.event(raw, place, false, |person| Self::person_items(builders, person));
-        source.frontier.raise(raw.event_time, timestamp, self.settings.out_of_orderness_ms);
+        let slack = self.settings.topic(raw.topic).out_of_orderness_ms;
+        source.frontier.raise(raw.event_time, timestamp, slack);
         Ok(match routed {
             Routed::TooLate { by_ms } => Some(by_ms),
             Routed::Logged | Routed::Exempt => None,
@@ -215,18 +221,26 @@ impl Stage for RouteStage {
         out: &mut Vec<Outgoing>,
     ) -> Vec<TopicPartition> {
         self.now = now;
-        if let Some(idle_after) = self.settings.idle_after_ms {
-            for of in at_end {
-                if let Some(source) = self.sources.get_mut(of)
-                    && now.0 - source.last_record.0 >= idle_after
-                {
-                    source.frontier.raise(now.0, now.0, self.settings.out_of_orderness_ms);
-                }
+        for of in at_end {
+            let Some(topic) = self.settings.names.source_of(&of.topic) else { continue };
+            let TopicSettings { idle_after_ms: Some(idle_after), out_of_orderness_ms, .. } =
+                self.settings.topic(topic)
+            else {
+                continue;
+            };
+            if let Some(source) = self.sources.get_mut(of)
+                && now.0 - source.last_record.0 >= *idle_after
+            {
+                source.frontier.raise(now.0, now.0, *out_of_orderness_ms);
             }
         }
         let mut table = FrontierTable::default();
         for (of, source) in &self.sources {
-            let topic = self.settings.names.source_of(&of.topic).filter(|topic| topic.is_person_events());
+            let topic = self
+                .settings
+                .names
+                .source_of(&of.topic)
+                .filter(|topic| self.settings.source_partitions.contains_key(topic));
             if let (Some(topic), Some(frontier)) = (topic, source.frontier.at()) {
                 table.sources.push(SourceFrontier { topic, partition: of.partition as u32, frontier });
             }

@@ -1,0 +1,143 @@
+//! From a checked configuration to the folds and stages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::event::kinds::Topic;
+use crate::fold::detect;
+use crate::fold::route::Route;
+use crate::fold::score::Score;
+use crate::identity::PseudonymKey;
+use crate::score::settings::ScoreSettings;
+
+use super::clock::WallTime;
+use super::replay::Replay;
+use super::replay::load::Arrival;
+use super::stages::Names;
+use super::stages::detect::{DetectSettings, DetectStage};
+use super::stages::route::{RouteSettings, RouteStage};
+use super::stages::score::ScoreStage;
+
+/// A configuration with the key that makes its pseudonyms.
+#[derive(Clone)]
+pub struct Assembly {
+    config: Arc<Config>,
+    key: PseudonymKey,
+    /// Whether open windows publish provisional records.
+    pub provisional: bool,
+}
+
+impl Assembly {
+    /// Puts the folds together under a configuration.
+    pub fn new(config: Config, key: PseudonymKey) -> Assembly {
+        Assembly { config: Arc::new(config), key, provisional: false }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Names of the topics.
+    pub fn names(&self) -> Names {
+        let names = Topic::ALL.iter().map(|topic| (*topic, self.config.topic(*topic).name.clone()));
+        Names::new(&self.config.settings.own_topics.topic_prefix, names.collect())
+    }
+
+    /// The route fold, which knows no links yet.
+    pub fn route(&self) -> Route {
+        let mut late_memory_ms = [0; Topic::ALL.len()];
+        for topic in Topic::ALL {
+            late_memory_ms[usize::from(topic.index())] = self.config.topic(*topic).late_memory_ms;
+        }
+        let consent = self.config.settings.consent.clone();
+        Route::new(self.key.clone(), self.config.accepted_matches(), consent, late_memory_ms)
+    }
+
+    /// Settings of the detect fold.
+    pub fn detect(&self) -> detect::Settings {
+        let time = &self.config.settings.time;
+        detect::Settings {
+            lengths: self.config.windows(),
+            rules: self.config.rule_book(|name| self.key.token(name).get()),
+            late_memory_ms: self.config.duplicate_memory_ms(),
+            dup_ids_max: usize::try_from(time.dup_ids_max).unwrap_or(usize::MAX),
+            provisional: self.provisional,
+            hash_seed: self.key.token(b"duplicates").get(),
+            key: self.key.clone(),
+            config_hash: Arc::from(self.config.hash().to_string()),
+        }
+    }
+
+    /// Settings of the score fold.
+    pub fn score(&self) -> ScoreSettings {
+        ScoreSettings {
+            rules: self.config.settings.score.clone(),
+            weights: self.config.weights(),
+            config_hash: self.config.hash().to_string(),
+            reports_pipeline: true,
+            provisional: self.provisional,
+        }
+    }
+
+    /// A replay of files.
+    pub fn replay(&self, as_stream: bool) -> Replay {
+        let mut out_of_orderness_ms = [0; Topic::ALL.len()];
+        for topic in Topic::ALL {
+            out_of_orderness_ms[usize::from(topic.index())] = self.config.topic(*topic).out_of_orderness_ms;
+        }
+        Replay {
+            route: self.route(),
+            detect: self.detect(),
+            score: Score::new(Arc::new(self.score())),
+            arrival: Arrival { as_stream, out_of_orderness_ms },
+        }
+    }
+
+    /// The route stage. `source_partitions`: of each source topic that is there.
+    pub fn route_stage(
+        &self,
+        route: Route,
+        source_partitions: &BTreeMap<Topic, u32>,
+        now: WallTime,
+    ) -> RouteStage {
+        let own = &self.config.settings.own_topics;
+        let holding = |topic: &Topic| topic.is_person_events() && self.config.topic(*topic).holds_frontier;
+        let settings = RouteSettings {
+            names: self.names(),
+            person_partitions: own.person_partitions,
+            brand_partitions: own.brand_partitions,
+            source_partitions: source_partitions
+                .iter()
+                .filter(|(topic, _)| holding(topic))
+                .map(|(topic, count)| (*topic, *count))
+                .collect(),
+            topics: Topic::ALL.iter().map(|topic| self.config.topic(*topic).clone()).collect(),
+            max_future_skew_ms: self.config.settings.time.max_future_skew_ms,
+        };
+        RouteStage::new(settings, route, now)
+    }
+
+    /// The detect stage.
+    pub fn detect_stage(&self) -> DetectStage {
+        let own = &self.config.settings.own_topics;
+        DetectStage::new(DetectSettings {
+            names: self.names(),
+            person_partitions: own.person_partitions,
+            brand_partitions: own.brand_partitions,
+            fold: self.detect(),
+        })
+    }
+
+    /// The score stage.
+    pub fn score_stage(&self) -> ScoreStage {
+        ScoreStage::new(self.names(), self.score())
+    }
+}
+
+impl std::fmt::Debug for Assembly {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Assembly").field("config", &self.config.hash()).finish_non_exhaustive()
+    }
+}
