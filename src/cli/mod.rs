@@ -6,6 +6,8 @@ pub mod generate;
 pub mod out;
 pub mod pseudonym;
 pub mod replay;
+pub mod run;
+pub mod topics;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +31,11 @@ pub struct Cli {
 pub enum Command {
     /// Run the whole job over files.
     Replay(replay::Args),
+    /// Run the stages on Kafka until told to stop.
+    Run(run::Args),
+    /// Plan and make the topics.
+    #[command(subcommand)]
+    Topics(topics::TopicsCommand),
     /// Write labelled synthetic traffic as files.
     Generate(generate::Args),
     /// Write, check and show the configuration.
@@ -62,10 +69,9 @@ impl From<Exit> for ExitCode {
 pub fn run(cli: &Cli) -> Exit {
     let outcome = match &cli.command {
         Command::Replay(args) => replay::run(args, cli.config.as_deref()),
+        Command::Run(args) => run::run(args, cli.config.as_deref()),
+        Command::Topics(command) => topics::run(command, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
-        Command::Config(command) => config::run(command, cli.config.as_deref()),
-        Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
-        Command::Completions(args) => completions::run(args),
         Command::Config(command) => config::run(command, cli.config.as_deref()),
         Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
         Command::Completions(args) => completions::run(args),

@@ -4,4 +4,5 @@ pub mod assembly;
 pub mod clock;
 pub mod replay;
 pub mod stages;
+pub mod topics;
 pub mod worker;

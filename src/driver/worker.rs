@@ -145,6 +145,11 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
     /// # Errors
     /// When the loop must end; what was not committed will be processed again by whoever comes next.
     pub fn step(&mut self, wait: Duration) -> Result<bool, WorkerError> {
+        if self.publisher.is_none() {
+            // Before anything is read: what an earlier process of this name left in flight would hold back
+            // the committed positions.
+            self.publisher = Some(self.publishers.publisher()?);
+        }
         let inbound = self.source.next(wait)?;
         let nothing = inbound == Inbound::Nothing;
         match inbound {
@@ -235,10 +240,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
                 position: Position { next, metadata: self.stage.metadata(of) },
             });
         }
-        let publisher = match &mut self.publisher {
-            Some(publisher) => publisher,
-            None => self.publisher.insert(self.publishers.publisher()?),
-        };
+        let Some(publisher) = &mut self.publisher else { return Ok(true) };
         match publisher.publish(&self.source, &outputs, &commits) {
             Ok(()) => {
                 self.settle(&commits);

@@ -2,8 +2,9 @@
 //!
 //! Consumers read committed records of a group and commit nothing themselves; positions go with the outputs
 //! in a transaction. Rebalances are noted in the callback, which holds no other state, and handed out by
-//! [`KafkaSource::next`].
+//! the source's `next`.
 
+pub mod admin;
 mod publisher;
 mod source;
 
@@ -11,14 +12,50 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 
+use crate::config::Config;
+
 pub use publisher::{KafkaPublisher, KafkaPublishers};
 pub use source::KafkaSource;
 
 /// How long a call to the broker may take before it counts as failed.
 const CALL_WAIT: Duration = Duration::from_secs(30);
 
-/// Where and as whom to connect.
-#[derive(Clone, Debug)]
+/// A secret cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// From a file.
+    #[error("cannot read the secret in {file}")]
+    File {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// From the environment.
+    #[error("the environment variable {name}, which should hold a secret, is not set")]
+    Variable {
+        /// The variable.
+        name: String,
+    },
+}
+
+fn secret(file: Option<&str>, variable: Option<&str>) -> Result<Option<String>, SecretError> {
+    match (file, variable) {
+        (Some(file), _) => {
+            let read = std::fs::read_to_string(file);
+            let text = read.map_err(|source| SecretError::File { file: file.to_owned(), source })?;
+            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+        }
+        (None, Some(name)) => {
+            let value = std::env::var(name).map_err(|_| SecretError::Variable { name: name.to_owned() })?;
+            Ok(Some(value))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Where and as whom to connect. Not printable: it holds secrets.
+#[derive(Clone)]
 pub struct Connection {
     /// Settings of the client, by the names of its library; `bootstrap.servers` at least.
     pub client: Vec<(String, String)>,
@@ -31,6 +68,29 @@ impl Connection {
     pub fn plain(bootstrap: &str, instance: &str) -> Connection {
         let client = vec![("bootstrap.servers".to_owned(), bootstrap.to_owned())];
         Connection { client, instance: instance.to_owned() }
+    }
+
+    /// The connection that a configuration describes.
+    ///
+    /// # Errors
+    /// When a secret cannot be read.
+    pub fn of(config: &Config) -> Result<Connection, SecretError> {
+        let kafka = &config.settings.kafka;
+        let mut client = vec![
+            ("bootstrap.servers".to_owned(), kafka.brokers.join(",")),
+            ("security.protocol".to_owned(), kafka.security.protocol().to_owned()),
+        ];
+        let mut set = |name: &str, value: &Option<String>| {
+            client.extend(value.iter().map(|value| (name.to_owned(), value.clone())));
+        };
+        set("ssl.ca.location", &kafka.ca_file);
+        set("ssl.certificate.location", &kafka.cert_file);
+        set("ssl.key.location", &kafka.cert_key_file);
+        set("sasl.mechanism", &kafka.mechanism.map(|mechanism| mechanism.name().to_owned()));
+        set("sasl.username", &kafka.user);
+        set("sasl.password", &secret(kafka.password_file.as_deref(), kafka.password_env.as_deref())?);
+        let instance = kafka.instance_id.clone().unwrap_or_else(|| format!("{}-0", kafka.group_id));
+        Ok(Connection { client, instance })
     }
 
     fn config(&self) -> ClientConfig {

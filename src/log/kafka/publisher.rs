@@ -14,7 +14,7 @@ use super::{CALL_WAIT, Connection};
 use crate::log::{Commit, LogError, Outgoing, Publisher, Publishers};
 
 /// Makes transactional producers under one name.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KafkaPublishers {
     connection: Connection,
     name: String,

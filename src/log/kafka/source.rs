@@ -94,21 +94,29 @@ impl KafkaSource {
         self.consumer.group_metadata()
     }
 
+    /// Turns rebalances into what the loop is told. One whose positions cannot be read yet stays for the next time.
     fn take_changes(&mut self) -> Result<(), LogError> {
         loop {
-            let change =
-                self.consumer.context().changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let changes = &self.consumer.context().changes;
+            let change = changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             match change {
                 None => return Ok(()),
                 Some(Change::Revoked(gone)) => {
                     self.reading.retain(|of, _| !gone.contains(of));
                     self.ready.push_back(Inbound::Revoked(gone));
                 }
-                Some(Change::Assigned(new)) => {
-                    let positions = self.committed(&new)?;
-                    self.reading.extend(new.iter().map(|of| (of.clone(), false)));
-                    self.ready.push_back(Inbound::Assigned(new.into_iter().zip(positions).collect()));
-                }
+                Some(Change::Assigned(new)) => match self.committed(&new) {
+                    Ok(positions) => {
+                        self.reading.extend(new.iter().map(|of| (of.clone(), false)));
+                        self.ready.push_back(Inbound::Assigned(new.into_iter().zip(positions).collect()));
+                    }
+                    Err(error) => {
+                        let changes = &self.consumer.context().changes;
+                        let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
+                        changes.push_front(Change::Assigned(new));
+                        return Err(error);
+                    }
+                },
             }
         }
     }
@@ -262,7 +270,7 @@ impl KafkaSource {
 /// Markers of transactions that may stand behind the last record when the end is reported.
 const CONTROL_SLACK: i64 = 1;
 
-fn owned(message: &BorrowedMessage<'_>) -> (String, Record) {
+pub(super) fn owned(message: &BorrowedMessage<'_>) -> (String, Record) {
     let headers = message.headers().map(|headers| {
         headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
     });

@@ -1,0 +1,251 @@
+//! The pipeline on a real Kafka broker, exactly once, with instances killed by -9 while they work.
+//!
+//! The broker is started by the script that serves users too; one that cannot be started is a failure.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{EVENTS, Input};
+use trustline::event::kinds::Topic;
+use trustline::identity::{PseudonymKey, PseudonymKind};
+use trustline::log::kafka::Connection;
+use trustline::log::kafka::admin::{Feeder, TopicPlan, create_topics, read_topic};
+
+mod support;
+
+const DEADLINE: Duration = Duration::from_secs(120);
+const KILLS: usize = 6;
+
+/// A broker that goes with the test.
+struct Broker {
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Broker {
+    fn start() -> Broker {
+        let broker = Broker { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        let output = broker.script("start");
+        assert!(
+            output.status.success(),
+            "the broker did not start: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        broker
+    }
+
+    fn script(&self, command: &str) -> std::process::Output {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kafka/broker");
+        let mut run = Command::new(script);
+        run.arg(command).args(["--port", &self.port.to_string(), "--dir"]).arg(self.dir.path());
+        run.stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.script("kill");
+    }
+}
+
+/// A port of which the next one is free too.
+fn free_port() -> u16 {
+    for _ in 0..100 {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no two ports in a row are free");
+}
+
+/// An instance of `trustline run`; dropped, it is killed.
+struct Instance(Child);
+
+impl Instance {
+    fn start(config: &Path, name: &str) -> Instance {
+        let child = Command::new(env!("CARGO_BIN_EXE_trustline"))
+            .args(["run", "--config"])
+            .arg(config)
+            .env("TRUSTLINE__KAFKA__INSTANCE_ID", name)
+            .stdin(Stdio::null())
+            .spawn();
+        Instance(child.unwrap())
+    }
+
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    fn stop(mut self) -> Option<i32> {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn topic(name: &str, partitions: i32) -> TopicPlan {
+    TopicPlan { name: name.to_owned(), partitions, replicas: 1, settings: Vec::new() }
+}
+
+fn write_config(folder: &Path, text: &str) -> PathBuf {
+    let config = folder.join("trustline.toml");
+    std::fs::write(&config, text).unwrap();
+    config
+}
+
+#[test]
+fn killed_instances_publish_what_a_calm_replay_computes_once() {
+    let broker = Broker::start();
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
+    let text = format!(
+        "{}[kafka]\nbrokers = [\"{}\"]\nsession_timeout_ms = 6000\n[privacy]\nkey_file = \"{}\"\n",
+        support::text(4, 2),
+        broker.bootstrap(),
+        key.display()
+    );
+    let config = write_config(folder.path(), &text);
+    let input = Input::read("as-stream-crowd");
+    let expected = input.replay_under(&text);
+
+    let connection = Connection::plain(&broker.bootstrap(), "test");
+    let sources: Vec<TopicPlan> = Topic::ALL.iter().map(|source| topic(source.symbol(), 1)).collect();
+    create_topics(&connection, &sources).unwrap();
+    let apply = Command::new(env!("CARGO_BIN_EXE_trustline"))
+        .args(["topics", "apply", "--config"])
+        .arg(&config)
+        .output();
+    assert!(apply.unwrap().status.success());
+
+    let feeder = Feeder::new(&connection).unwrap();
+    let feed = |source: Topic, from: usize, count: usize| {
+        let lines = input.lines.get(&source).map_or(&[][..], |lines| lines);
+        for (time, line) in lines.iter().skip(from).take(count) {
+            feeder.send(source.symbol(), 0, *time, line.as_bytes()).unwrap();
+        }
+    };
+    for source in [Topic::IdentityLinks, Topic::BrandIncidents] {
+        feed(source, 0, usize::MAX);
+    }
+    feeder.flush().unwrap();
+
+    let mut instances = vec![Instance::start(&config, "a")];
+    let incidents = expected.ledger.accounts["brand-incidents"].applied as usize;
+    wait_for("the incidents in the log", || count(&connection, "t.brand-partials") >= incidents);
+
+    // Records come in while instances are killed and started again; from the middle on there are two.
+    let most = EVENTS.iter().map(|source| input.lines[source].len()).max().unwrap();
+    let chunk = most / (KILLS * 4) + 1;
+    for (round, from) in (0..most).step_by(chunk).enumerate() {
+        for source in EVENTS {
+            feed(source, from, chunk);
+        }
+        feeder.flush().unwrap();
+        std::thread::sleep(Duration::from_millis(200 + (round as u64 * 137) % 300));
+        if round == KILLS * 2 {
+            instances.push(Instance::start(&config, "b"));
+        }
+        if round % 4 == 3 {
+            let name = if instances.len() > 1 && round % 8 == 7 { "b" } else { "a" };
+            let at = usize::from(name == "b");
+            let killed = std::mem::replace(&mut instances[at], Instance::start(&config, name));
+            killed.kill();
+        }
+    }
+    let records = |name: &str| -> Vec<Vec<u8>> {
+        read_topic(&connection, &format!("t.{name}"))
+            .unwrap()
+            .into_iter()
+            .flatten()
+            .map(|record| record.value)
+            .collect()
+    };
+    let last = input.last;
+    let up_to = |name: &str, time: &str| {
+        let values = records(name).into_iter().map(|value| serde_json::from_slice::<Value>(&value).unwrap());
+        values.filter(|value| value[time].as_i64().is_some_and(|time| time <= last)).count()
+    };
+    let moments = expected.moments.iter().filter(|moment| moment.event_time <= last).count();
+    let windows = expected.score.brand_trust.iter().filter(|window| window.window_end <= last).count();
+    wait_for("all moments", || up_to("moments", "event_time") >= moments);
+    wait_for("all windows", || up_to("brand-trust", "window_end") >= windows);
+    for instance in instances {
+        assert_eq!(instance.stop(), Some(0), "SIGTERM ends an instance cleanly");
+    }
+    support::compare(&input, &expected, "on Kafka", records);
+    assert!(count(&connection, "t.brand-trust-live") > 0, "open windows publish provisional records");
+    no_raw_person(&connection, &input);
+}
+
+/// Raw ids never reach internal or public topics.
+fn no_raw_person(connection: &Connection, input: &Input) {
+    let people: Vec<String> = input.lines[&Topic::Clickstream]
+        .iter()
+        .filter_map(|(_, line)| {
+            serde_json::from_str::<Value>(line).ok()?["person_id"].as_str().map(str::to_owned)
+        })
+        .filter(|id| id.len() > 6)
+        .collect();
+    // Event ids stay in the internal log, because they order events: people named in them prove nothing.
+    let all: String =
+        EVENTS.iter().flat_map(|source| &input.lines[source]).map(|(_, line)| line.as_str()).collect();
+    let people: Vec<String> = people
+        .into_iter()
+        .filter(|id| {
+            let named = format!("\"person_id\":\"{id}\"");
+            all.matches(id.as_str()).count() == all.matches(named.as_str()).count()
+        })
+        .take(50)
+        .collect();
+    assert!(people.len() > 10, "there are people to look for");
+    let pseudonym =
+        PseudonymKey::test_key().pseudonym(PseudonymKind::Person, people[0].as_bytes()).to_string();
+    let mut known = false;
+    for name in ["person-events", "brand-partials", "moments", "brand-trust", "pattern-trust", "alerts"] {
+        for record in read_topic(connection, &format!("t.{name}")).unwrap().into_iter().flatten() {
+            known |= memchr::memmem::find(
+                &record.value,
+                &PseudonymKey::test_key().pseudonym(PseudonymKind::Person, people[0].as_bytes()).0,
+            )
+            .is_some()
+                || memchr::memmem::find(&record.value, pseudonym.as_bytes()).is_some();
+            for person in people.iter().take(50) {
+                assert!(
+                    memchr::memmem::find(&record.value, person.as_bytes()).is_none(),
+                    "{name} holds a raw person id"
+                );
+            }
+        }
+    }
+    assert!(known, "the search finds pseudonyms");
+}
+
+fn count(connection: &Connection, topic: &str) -> usize {
+    read_topic(connection, topic).map_or(0, |partitions| partitions.iter().map(Vec::len).sum())
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
