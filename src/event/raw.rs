@@ -193,6 +193,7 @@ pub struct RawErasure {
 }
 
 /// Any source record, decoded.
+#[expect(clippy::large_enum_variant, reason = "the large variant is the usual one, and never stored")]
 #[derive(Clone, PartialEq)]
 pub enum RawRecord<'a> {
     /// A record of one of the three event topics.

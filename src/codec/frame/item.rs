@@ -64,8 +64,8 @@ pub fn put_event(
 ) -> usize {
     let start = out.len();
     let message = event.topic == Topic::Messages;
-    let mut flags = u32::from(event.rewarded) * REWARDED
-        | option_bits(event.retargeting) << RETARGETING
+    let mut flags = (u32::from(event.rewarded) * REWARDED)
+        | (option_bits(event.retargeting) << RETARGETING)
         | option_bits(event.disclosed) << DISCLOSED
         | option_bits(event.first_layer_reject) << FIRST_LAYER
         | u32::from(event.signals.bits()) << SIGNALS

@@ -61,13 +61,18 @@ pub struct Connection {
     pub client: Vec<(String, String)>,
     /// Stable name of this instance.
     pub instance: String,
+    /// How long the group waits for an instance that says nothing, milliseconds.
+    pub session_timeout_ms: i32,
 }
+
+/// Kafka's own default.
+const SESSION_TIMEOUT_MS: i32 = 45_000;
 
 impl Connection {
     /// A connection without security, as to a local broker.
     pub fn plain(bootstrap: &str, instance: &str) -> Connection {
         let client = vec![("bootstrap.servers".to_owned(), bootstrap.to_owned())];
-        Connection { client, instance: instance.to_owned() }
+        Connection { client, instance: instance.to_owned(), session_timeout_ms: SESSION_TIMEOUT_MS }
     }
 
     /// The connection that a configuration describes.
@@ -90,7 +95,7 @@ impl Connection {
         set("sasl.username", &kafka.user);
         set("sasl.password", &secret(kafka.password_file.as_deref(), kafka.password_env.as_deref())?);
         let instance = kafka.instance_id.clone().unwrap_or_else(|| format!("{}-0", kafka.group_id));
-        Ok(Connection { client, instance })
+        Ok(Connection { client, instance, session_timeout_ms: kafka.session_timeout_ms })
     }
 
     fn config(&self) -> ClientConfig {
