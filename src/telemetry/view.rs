@@ -77,6 +77,13 @@ pub struct Progress {
     pub late: u64,
 }
 
+impl Progress {
+    /// How far the frontier is behind the newest event, milliseconds.
+    pub fn lag_ms(&self) -> Option<i64> {
+        self.newest_event.zip(self.frontier).map(|(newest, frontier)| newest - frontier)
+    }
+}
+
 /// The live view. Serialises to a snapshot without its series, which are asked for one by one.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LiveView {
