@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod config;
+pub mod demo;
 pub mod generate;
 pub mod out;
 pub mod pseudonym;
@@ -29,6 +30,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the whole job over files.
     Replay(replay::Args),
+    /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
+    Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
     Generate(generate::Args),
     /// Write, check and show the configuration.
@@ -62,10 +65,8 @@ impl From<Exit> for ExitCode {
 pub fn run(cli: &Cli) -> Exit {
     let outcome = match &cli.command {
         Command::Replay(args) => replay::run(args, cli.config.as_deref()),
+        Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
-        Command::Config(command) => config::run(command, cli.config.as_deref()),
-        Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
-        Command::Completions(args) => completions::run(args),
         Command::Config(command) => config::run(command, cli.config.as_deref()),
         Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
         Command::Completions(args) => completions::run(args),
