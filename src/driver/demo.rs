@@ -356,21 +356,18 @@ impl Demo {
 
     fn finding(&self) -> String {
         let Found { before, since, alert_at } = self.found;
-        let rate =
-            |count: u64, from: i64, to: i64| count as f64 / ((to - from).max(1) as f64 / HOUR_MS as f64);
-        let (turned, start) = (self.story.since.0, self.start);
+        let (turned, hours) = (self.story.since.0, |ms: i64| ms as f64 / HOUR_MS as f64);
         if since == 0 {
             return format!("Not found yet: it is {} there.", clock_text(self.now));
         }
         let moments = format!(
-            "Found: {since} moments of these patterns, {:.1} an hour instead of {:.1} before",
-            rate(since, turned, self.now),
-            rate(before, start, turned)
+            "Found: {since} moments of these patterns in {:.1} h, after {before} in the {:.0} h before",
+            hours(self.now - turned),
+            hours(turned - self.start)
         );
         match alert_at {
             Some(at) => {
-                let hours = (at - turned) as f64 / HOUR_MS as f64;
-                format!("{moments}; the alert of the drop came {hours:.0} h after the turn.")
+                format!("{moments}; the alert of the drop came {:.0} h after the turn.", hours(at - turned))
             }
             None => format!("{moments}; no alert of a drop yet."),
         }
