@@ -3,8 +3,8 @@
 const $ = (id) => document.getElementById(id);
 function h(tag, cls, ...kids) { const e = document.createElement(tag); if (cls) e.className = cls; e.append(...kids); return e; }
 function put(id, kids) { $(id).replaceChildren(...kids); }
-const num = (x, d = 1) => x == null ? "–" : x.toFixed(d).replace("-", "−");
-const signed = (x, d = 1) => x == null ? "–" : (x > 0 ? "+" : "") + num(x, d);
+const num = (x, d = 1) => x == null ? "–" : x.toFixed(d).replace(/^-(0\.?0*)$/, "$1").replace("-", "−");
+const signed = (x, d = 1) => x == null ? "–" : (Number(x.toFixed(d)) > 0 ? "+" : "") + num(x, d);
 const count = (x) => x == null ? "–" : x.toLocaleString("en");
 const share = (x, d = 1) => x == null ? "–" : num(100 * x, d) + " %";
 const when = (ms) => ms == null ? "–" : new Date(ms).toISOString().slice(0, 16).replace("T", " ") + " UTC";
@@ -54,7 +54,7 @@ function trustCell(t, open) {
 }
 function movers(patterns) {
   const list = h("ul", "movers");
-  [...patterns].filter((p) => p.contribution).sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution)).slice(0, 3)
+  [...patterns].filter((p) => Math.abs(p.contribution) >= 0.05).sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution)).slice(0, 3)
     .forEach((p) => list.append(h("li", p.contribution < 0 ? "bad" : "good", h("span", "", words(p.pattern)), h("span", "ink", signed(p.contribution)))));
   return list;
 }
@@ -78,7 +78,7 @@ function patternRow(p) {
   const affected = p.affected_1 == null ? "–" : [p.affected_1, p.affected_2, p.affected_3].map(count).join(" / ");
   const cell = (...kids) => h("td", "right", ...kids), sub = (text) => h("span", "sub", text);
   const ratio = p.rate_ratio == null ? ["–"] : [`× ${num(p.rate_ratio, 2)}`, sub(range(p.rate_ratio_low, p.rate_ratio_high, (x) => num(x, 2)))];
-  const incidence = p.incidence == null ? [p.evaluated ? "–" : "too few at risk"] : [share(p.incidence, 2), sub(range(p.incidence_low, p.incidence_high, (x) => num(100 * x, 2)) + " %")];
+  const incidence = p.incidence == null ? ["–"] : [share(p.incidence, 2), sub(range(p.incidence_low, p.incidence_high, (x) => num(100 * x, 2)) + " %")];
   return h("tr", p.contribution < 0 ? "bad" : p.contribution > 0 ? "good" : "", h("td", "", words(p.pattern)),
     h("td", "right ink", signed(p.contribution)), cell(...incidence), cell(count(p.at_risk)), cell(affected), cell(num(p.weight, 2)), cell(...ratio));
 }
@@ -93,9 +93,11 @@ function detail({ closed, open, patterns, history: points }) {
     .forEach(([k, v]) => facts.append(h("div", "", h("dt", "", k), h("dd", "", v))));
   const heads = ["Pattern", "Contribution", "Incidence, 95 %", "At risk", "Affected 1 / 2 / 3", "Weight", "Opt-outs, association"];
   const table = h("table", "", h("thead", "", h("tr", "", ...heads.map((x, i) => h("th", i ? "right" : "", x)))),
-    h("tbody", "", ...[...patterns].sort((a, b) => a.contribution - b.contribution).map(patternRow)));
+    h("tbody", "", ...patterns.filter((p) => p.evaluated).sort((a, b) => a.contribution - b.contribution).map(patternRow)));
+  const idle = patterns.filter((p) => !p.evaluated).map((p) => words(p.pattern));
   cell.append(h("h3", "", "Trust over time"), h("div", "plot", ticks, history(points, "chart", 800, 130, gap()), ends), facts, h("h3", "", "Patterns"),
     patterns.length ? table : h("p", "sub", "No window with patterns yet."),
+    idle.length ? h("p", "note", "Too few people at risk: " + idle.join(", ") + ".") : "",
     h("p", "note", "Contribution: per 1,000 people reached. Opt-outs: rate on days with the pattern over that on days without it, with windows of a day only. It is an association, not an effect."));
   return r;
 }
