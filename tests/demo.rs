@@ -1,5 +1,7 @@
 //! `trustline demo` as a person runs it: scores, metrics and the planted campaign within seconds, a clean end.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};

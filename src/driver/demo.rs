@@ -32,6 +32,11 @@ const AFTERMATH_MS: i64 = 3 * HOUR_MS;
 /// How long before its campaign turns bad the story becomes worth watching.
 const PRELUDE_MS: i64 = 4 * HOUR_MS;
 
+/// Moments of its patterns without which the planted campaign does not count as found,
+const FOUND_MOMENTS: u64 = 10;
+/// and how much more often than before it they must come.
+const FOUND_RATIO: f64 = 5.0;
+
 /// The topics that are read back.
 const OUTPUTS: [&str; 7] =
     ["moments", "brand-trust", "brand-trust-live", "pattern-trust", "alerts", "late-events", "dead-letters"];
@@ -354,11 +359,21 @@ impl Demo {
         vec![planted, self.finding()]
     }
 
+    /// Whether the moments since the turn are many, and far more often than before.
+    fn is_found(&self) -> bool {
+        let rate = |count: u64, ms: i64| count as f64 / ms.max(1) as f64;
+        let turned = self.story.since.0;
+        let (before, since) =
+            (rate(self.found.before, turned - self.start), rate(self.found.since, self.now - turned));
+        self.found.since >= FOUND_MOMENTS && since > FOUND_RATIO * before
+    }
+
     fn finding(&self) -> String {
         let Found { before, since, alert_at } = self.found;
         let (turned, hours) = (self.story.since.0, |ms: i64| ms as f64 / HOUR_MS as f64);
-        if since == 0 {
-            return format!("Not found yet: it is {} there.", clock_text(self.now));
+        if !self.is_found() {
+            let now = clock_text(self.now);
+            return format!("Not found yet: it is {now} there, {since} moments of these patterns since.");
         }
         let moments = format!(
             "Found: {since} moments of these patterns in {:.1} h, after {before} in the {:.0} h before",

@@ -440,7 +440,9 @@ mod tests {
         let log = MemoryLog::new(&[("in", 1)]);
         let mut source = log.reader("g", &["in"]);
         assert_eq!(assigned(&mut source), 1);
-        ["a", "b", "c"].map(|value| log.append("in", 0, 0, value.as_bytes()));
+        for value in ["a", "b", "c"] {
+            log.append("in", 0, 0, value.as_bytes());
+        }
         log.retain("in", 1);
         log.append("in", 0, 0, b"d");
         let Inbound::Records(records) = source.next(WAIT).unwrap() else { panic!("there are records") };
