@@ -423,3 +423,36 @@ fn parse<T: DeserializeOwned>(record: &Record) -> Result<T, DemoError> {
     serde_json::from_slice(&record.value)
         .map_err(|source| DemoError::Output { topic: record.from.topic.to_string(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Input};
+
+    #[test]
+    fn at_the_end_every_record_is_accounted_for_and_the_log_is_empty() {
+        let text = "[own_topics]\nperson_partitions = 2\nbrand_partitions = 1\n";
+        let config = Config::load(&Input::text(text)).unwrap();
+        let assembly = Assembly::new(config, crate::identity::PseudonymKey::test_key());
+        let params = Params { persons: 1_500, days: 4, ..Params::default() };
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        let view = Arc::new(Mutex::new(LiveView::default()));
+        let mut demo = Demo::new(&assembly, &params, metrics, Arc::clone(&view)).unwrap();
+        while !demo.is_over() {
+            demo.advance(demo.now() + HOUR_MS).unwrap();
+        }
+        let unbalanced: Vec<_> = demo.ledger.unbalanced().collect();
+        assert!(unbalanced.is_empty(), "{unbalanced:?}");
+        let progress = view.lock().unwrap().progress;
+        assert!(progress.late > 0 && progress.dead_lettered > 0, "{progress:?}");
+        assert!(demo.is_found(), "{:?}", demo.found());
+        let kept = Topic::ALL.iter().map(|topic| demo.log.records(demo.names.source(*topic)).concat().len());
+        assert_eq!(kept.sum::<usize>(), 0);
+        assert_eq!(demo.log.records(&demo.names.own("person-events")).concat().len(), 0);
+        let banners = view.lock().unwrap().banners.join(" ");
+        assert!(
+            banners.contains("Planted bad: campaign brand-000-c4") && banners.contains("Found: "),
+            "{banners}"
+        );
+    }
+}
