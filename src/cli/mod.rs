@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod config;
+pub mod demo;
 pub mod generate;
 pub mod out;
 pub mod pseudonym;
@@ -36,6 +37,8 @@ pub enum Command {
     /// Plan and make the topics.
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
+    /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
+    Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
     Generate(generate::Args),
     /// Write, check and show the configuration.
@@ -71,6 +74,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Replay(args) => replay::run(args, cli.config.as_deref()),
         Command::Run(args) => run::run(args, cli.config.as_deref()),
         Command::Topics(command) => topics::run(command, cli.config.as_deref()),
+        Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
         Command::Config(command) => config::run(command, cli.config.as_deref()),
         Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),

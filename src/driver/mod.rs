@@ -2,6 +2,7 @@
 
 pub mod assembly;
 pub mod clock;
+pub mod demo;
 pub mod replay;
 pub mod stages;
 pub mod topics;

@@ -1,10 +1,11 @@
 //! HTTP: the live page, its data, `/metrics` and the liveness probe.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{Query, State};
-use axum::http::header;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -50,8 +51,10 @@ pub async fn serve(
         )
         .route("/api/status", get(status))
         .route("/api/brands", get(brands))
+        .route("/api/brand/{id}", get(brand))
         .route("/metrics", get(metrics))
         .route("/live", get(async || "live\n"))
+        .route("/ready", get(ready))
         .with_state(served);
     axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
 }
@@ -86,6 +89,36 @@ async fn brands(State(served): State<Served>, Query(query): Query<BrandsQuery>) 
     Json(rows)
 }
 
+#[derive(Serialize)]
+struct Brand {
+    brand_id: String,
+    windows: BTreeMap<String, Series>,
+}
+
+async fn brand(
+    State(served): State<Served>,
+    Path(brand_id): Path<String>,
+) -> Result<Json<Brand>, StatusCode> {
+    let view = served.view.lock().unwrap_or_else(PoisonError::into_inner);
+    let windows = view.of_brand(&brand_id).map(|(window, series)| (window.to_owned(), series.clone()));
+    let windows: BTreeMap<_, _> = windows.collect();
+    if windows.is_empty() { Err(StatusCode::NOT_FOUND) } else { Ok(Json(Brand { brand_id, windows })) }
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    reasons: Vec<&'static str>,
+}
+
+async fn ready(State(served): State<Served>) -> (StatusCode, Json<Readiness>) {
+    let view = served.view.lock().unwrap_or_else(PoisonError::into_inner);
+    let reasons = view.not_ready();
+    let ready = reasons.is_empty();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(Readiness { ready, reasons }))
+}
+
 async fn metrics(State(served): State<Served>) -> impl IntoResponse {
     let text = TextEncoder::new().encode_to_string(&served.registry.gather()).unwrap_or_default();
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text)
@@ -94,4 +127,55 @@ async fn metrics(State(served): State<Served>) -> impl IntoResponse {
 fn trust(series: &Series) -> f64 {
     let newest = series.closed.as_ref().or(series.open.as_ref());
     newest.and_then(|record| record.trust).unwrap_or(f64::INFINITY)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+    use crate::telemetry::view::Progress;
+    use crate::telemetry::view::tests::window;
+
+    fn ask(view: LiveView, path: &str) -> String {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = Served { view: Arc::new(Mutex::new(view)), registry: Registry::new() };
+        runtime.spawn(serve(listener, served, std::future::pending()));
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn readiness_tells_its_reasons() {
+        let answer = ask(LiveView::default(), "/ready");
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        assert!(answer.contains(r#"{"ready":false,"reasons":["no frontier yet"#), "{answer}");
+        let mut view = LiveView::default();
+        view.progress(Progress { frontier: Some(1), ..Progress::default() });
+        let answer = ask(view, "/ready");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(r#"{"ready":true,"reasons":[]}"#));
+    }
+
+    #[test]
+    fn a_brand_is_found_by_an_id_with_a_slash_and_a_stranger_is_not() {
+        let mut view = LiveView::default();
+        view.on_brand_trust(&window("a/b", 0, Some(40.0)));
+        let answer = ask(view.clone(), "/api/brand/a%2Fb");
+        assert!(answer.contains(r#""brand_id":"a/b","windows":{"1h":{"#), "{answer}");
+        assert!(ask(view, "/api/brand/c").starts_with("HTTP/1.1 404"));
+    }
+
+    #[test]
+    fn the_page_runs_nothing_but_its_own_script() {
+        let answer = ask(LiveView::default(), "/");
+        assert!(
+            answer.contains("content-security-policy: default-src 'none'; script-src 'self';"),
+            "{answer}"
+        );
+    }
 }

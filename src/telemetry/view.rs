@@ -77,6 +77,13 @@ pub struct Progress {
     pub late: u64,
 }
 
+impl Progress {
+    /// How far the frontier is behind the newest event, milliseconds.
+    pub fn lag_ms(&self) -> Option<i64> {
+        self.newest_event.zip(self.frontier).map(|(newest, frontier)| newest - frontier)
+    }
+}
+
 /// The live view. Serialises to a snapshot without its series, which are asked for one by one.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LiveView {
@@ -98,6 +105,19 @@ impl LiveView {
     /// The series of one window length, by brand.
     pub fn series<'a>(&'a self, window: &'a str) -> impl Iterator<Item = (&'a str, &'a Series)> {
         self.series.iter().filter(move |((_, w), _)| w == window).map(|((brand, _), s)| (brand.as_str(), s))
+    }
+
+    /// The series of one brand, by window length.
+    pub fn of_brand<'a>(&'a self, brand: &'a str) -> impl Iterator<Item = (&'a str, &'a Series)> {
+        self.series.iter().filter(move |((b, _), _)| b == brand).map(|((_, window), s)| (window.as_str(), s))
+    }
+
+    /// Why what is shown is not to be relied on yet; nothing once it is.
+    pub fn not_ready(&self) -> Vec<&'static str> {
+        match self.progress.frontier {
+            None => vec!["no frontier yet: a source topic has not delivered a record"],
+            Some(_) => Vec::new(),
+        }
     }
 
     /// Everything but the series.
@@ -187,5 +207,95 @@ impl LiveView {
             return None;
         }
         Some(self.series.entry(key).or_default())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    pub(in crate::telemetry) fn window(brand: &str, hour: i64, trust: Option<f64>) -> BrandTrust {
+        let status = if trust.is_some() { "FINAL" } else { "INSUFFICIENT_DATA" };
+        let mut value = json!({"brand_id": brand, "window_start": hour * HOUR, "window_end": (hour + 1) * HOUR,
+            "window": "1h", "status": status, "revision": 1, "brand_layer": 97.5, "completeness": 1.0, "late": 0,
+            "dead_lettered": 0, "unreadable_share": 0.0, "partitions_incomplete": 0, "config_hash": "c"});
+        value["trust"] = trust.map_or(Value::Null, Value::from);
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn pattern(name: &str, hour: i64) -> PatternTrust {
+        let value = json!({"brand_id": "a", "window_start": hour * HOUR, "window_end": (hour + 1) * HOUR,
+            "window": "1h", "status": "FINAL", "revision": 1, "pattern": name, "evaluated": true,
+            "contribution": -1.0, "config_hash": "c"});
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn alert(id: usize, state: &str) -> TrustAlert {
+        let value = json!({"alert_id": id.to_string(), "kind": "SCORE_DROP", "state": state, "since": 0, "at": 0, "summary": "s"});
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn only(view: &LiveView) -> &Series {
+        view.series("1h").next().unwrap().1
+    }
+
+    #[test]
+    fn a_change_is_against_the_last_window_with_a_number() {
+        let mut view = LiveView::default();
+        view.on_brand_trust(&window("a", 0, Some(50.0)));
+        view.on_brand_trust(&window("a", 1, None));
+        assert_eq!(only(&view).change, None);
+        view.on_brand_trust(&window("a", 2, Some(44.0)));
+        assert_eq!(only(&view).change, Some(-6.0));
+        let trusts: Vec<_> = only(&view).history.iter().map(|point| point.trust).collect();
+        assert_eq!(trusts, [Some(50.0), None, Some(44.0)]);
+    }
+
+    #[test]
+    fn an_open_window_shows_until_it_closes_and_old_ones_change_nothing() {
+        let mut view = LiveView::default();
+        let open = BrandTrust { status: "PROVISIONAL".to_owned(), ..window("a", 1, Some(30.0)) };
+        view.on_brand_trust(&window("a", 0, Some(50.0)));
+        view.on_brand_trust(&open);
+        assert_eq!(only(&view).open.as_ref(), Some(&open));
+        view.on_brand_trust(&window("a", 1, Some(31.0)));
+        assert_eq!(only(&view).open, None);
+        view.on_brand_trust(&open);
+        view.on_brand_trust(&window("a", 0, Some(99.0)));
+        assert_eq!((only(&view).open.as_ref(), only(&view).history.len()), (None, 2));
+    }
+
+    #[test]
+    fn histories_series_and_alerts_are_limited() {
+        let mut view = LiveView::default();
+        for hour in 0..HISTORY_MAX as i64 + 5 {
+            view.on_brand_trust(&window("a", hour, Some(50.0)));
+        }
+        assert_eq!(only(&view).history.len(), HISTORY_MAX);
+        assert_eq!(only(&view).history[0].window_start, 5 * HOUR);
+        for number in 0..SERIES_MAX {
+            view.on_brand_trust(&window(&format!("brand-{number}"), 0, None));
+        }
+        assert_eq!((view.series("1h").count(), view.not_shown), (SERIES_MAX, 1));
+        for id in 0..ALERTS_MAX + 2 {
+            view.on_alert(&alert(id, "OPEN"));
+        }
+        assert_eq!((view.alerts.len(), view.not_shown), (ALERTS_MAX, 3));
+        view.on_alert(&alert(0, "RESOLVED"));
+        assert_eq!(view.alerts.len(), ALERTS_MAX - 1);
+    }
+
+    #[test]
+    fn patterns_are_those_of_the_newest_window() {
+        let mut view = LiveView::default();
+        for (name, hour) in [("old", 0), ("x", 1), ("y", 1), ("x", 1), ("old", 0)] {
+            view.on_pattern_trust(&pattern(name, hour));
+        }
+        let names: Vec<&str> = only(&view).patterns.iter().map(|p| p.pattern.as_str()).collect();
+        assert_eq!(names, ["y", "x"]);
     }
 }

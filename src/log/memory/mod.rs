@@ -34,9 +34,29 @@ struct Group {
     positions: BTreeMap<TopicPartition, Position>,
 }
 
+/// The records of a partition that are kept, the oldest of which has offset `first`.
+#[derive(Clone, Default)]
+struct Partition {
+    first: i64,
+    records: Vec<Record>,
+}
+
+impl Partition {
+    /// The offset of the record that comes next.
+    fn end(&self) -> i64 {
+        self.first + self.records.len() as i64
+    }
+
+    /// The records with offsets in a range; none if some of them are not there.
+    fn range(&self, from: i64, to: i64) -> Option<&[Record]> {
+        let at = |offset: i64| usize::try_from(offset - self.first).ok();
+        self.records.get(at(from)?..at(to)?)
+    }
+}
+
 #[derive(Default)]
 struct State {
-    topics: BTreeMap<Arc<str>, Vec<Vec<Record>>>,
+    topics: BTreeMap<Arc<str>, Vec<Partition>>,
     groups: BTreeMap<String, Group>,
     epochs: BTreeMap<String, u64>,
     members: u64,
@@ -54,7 +74,7 @@ impl MemoryLog {
     pub fn new(topics: &[(&str, usize)]) -> MemoryLog {
         let log = MemoryLog::default();
         for (name, partitions) in topics {
-            log.lock().topics.insert(Arc::from(*name), vec![Vec::new(); *partitions]);
+            log.lock().topics.insert(Arc::from(*name), vec![Partition::default(); *partitions]);
         }
         log
     }
@@ -63,11 +83,11 @@ impl MemoryLog {
     pub fn append(&self, topic: &str, partition: usize, timestamp_ms: i64, value: &[u8]) {
         let mut state = self.lock();
         let from = TopicPartition { topic: Arc::from(topic), partition: partition as i32 };
-        let records = state.topics.get_mut(topic).and_then(|topic| topic.get_mut(partition));
-        let records = records.expect("the topic has this partition");
-        let offset = records.len() as i64;
+        let log = state.topics.get_mut(topic).and_then(|topic| topic.get_mut(partition));
+        let log = log.expect("the topic has this partition");
+        let offset = log.end();
         let timestamp_ms = Some(timestamp_ms);
-        records.push(Record {
+        log.records.push(Record {
             from,
             offset,
             timestamp_ms,
@@ -77,9 +97,21 @@ impl MemoryLog {
         });
     }
 
-    /// All records of a topic, by partition.
+    /// All records of a topic that are kept, by partition.
     pub fn records(&self, topic: &str) -> Vec<Vec<Record>> {
-        self.lock().topics.get(topic).cloned().unwrap_or_default()
+        let state = self.lock();
+        let partitions = state.topics.get(topic).map(Vec::as_slice).unwrap_or_default();
+        partitions.iter().map(|partition| partition.records.clone()).collect()
+    }
+
+    /// Forgets all but the newest `keep` records of each partition, as retention does, read or not. A reader
+    /// that is behind goes on from the oldest record that is kept; who needs older ones cannot begin.
+    pub fn retain(&self, topic: &str, keep: usize) {
+        for partition in self.lock().topics.get_mut(topic).into_iter().flatten() {
+            let gone = partition.records.len().saturating_sub(keep);
+            partition.records.drain(..gone);
+            partition.first += gone as i64;
+        }
     }
 
     /// The committed position of a group.
@@ -198,10 +230,12 @@ impl Source for MemorySource {
         let mut records = Vec::new();
         for (of, next) in &mut self.reading {
             let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
-            let new = log.and_then(|log| log.get(*next as usize..)).unwrap_or_default();
+            let Some(log) = log else { continue };
+            let first = log.first.max(*next);
+            let new = log.range(first, log.end()).unwrap_or_default();
             let taken = new.len().min(FETCH_RECORDS - records.len());
             records.extend_from_slice(&new[..taken]);
-            *next += taken as i64;
+            *next = first + taken as i64;
         }
         Ok(if records.is_empty() { Inbound::Nothing } else { Inbound::Records(records) })
     }
@@ -209,7 +243,7 @@ impl Source for MemorySource {
     fn read_back(&mut self, of: &TopicPartition, from: i64, to: i64) -> Result<Vec<Record>, LogError> {
         let state = self.log.lock();
         let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
-        let records = log.and_then(|log| log.get(from as usize..to as usize));
+        let records = log.and_then(|log| log.range(from, to));
         records.map(<[Record]>::to_vec).ok_or_else(|| LogError::Fatal {
             doing: format!("reading {} {} from {from} to {to}", of.topic, of.partition),
             cause: "the log does not hold these records".to_owned(),
@@ -235,7 +269,7 @@ impl Source for MemorySource {
     fn at_end(&self, of: &TopicPartition) -> bool {
         let state = self.log.lock();
         let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
-        self.reading.get(of).is_some_and(|next| log.is_none_or(|log| *next as usize >= log.len()))
+        self.reading.get(of).is_some_and(|next| log.is_none_or(|log| *next >= log.end()))
     }
 
     fn partitions(&mut self, topic: &str) -> Result<i32, LogError> {
@@ -325,7 +359,8 @@ impl Publisher<MemorySource> for MemoryPublisher {
             let Outgoing { topic, key, value, headers, .. } = output.clone();
             let log = state.topics.get_mut(&topic).and_then(|topic| topic.get_mut(partition));
             let log = log.expect("the target was looked up");
-            log.push(Record { from, offset: log.len() as i64, timestamp_ms, key, value, headers });
+            let offset = log.end();
+            log.records.push(Record { from, offset, timestamp_ms, key, value, headers });
         }
         if fault == Some(Fault::LostAfter) {
             return Err(LogError::Unknown { cause: "injected".to_owned() });
@@ -398,6 +433,24 @@ mod tests {
         assert!(matches!(step("d", 4), Err(LogError::Unknown { .. })));
         assert_eq!(values(&log), ["b", "d"]);
         assert_eq!(log.position("g", &commit(0).of), Some(commit(4).position));
+    }
+
+    #[test]
+    fn what_is_not_retained_is_gone_and_offsets_go_on() {
+        let log = MemoryLog::new(&[("in", 1)]);
+        let mut source = log.reader("g", &["in"]);
+        assert_eq!(assigned(&mut source), 1);
+        for value in ["a", "b", "c"] {
+            log.append("in", 0, 0, value.as_bytes());
+        }
+        log.retain("in", 1);
+        log.append("in", 0, 0, b"d");
+        let Inbound::Records(records) = source.next(WAIT).unwrap() else { panic!("there are records") };
+        let got: Vec<_> = records.iter().map(|record| (record.offset, record.value.as_slice())).collect();
+        assert_eq!(got, [(2, b"c".as_slice()), (3, b"d".as_slice())]);
+        assert!(source.at_end(&commit(0).of));
+        assert!(source.read_back(&commit(0).of, 1, 3).is_err());
+        assert_eq!(source.read_back(&commit(0).of, 2, 4).unwrap(), records);
     }
 
     #[test]
