@@ -3,6 +3,7 @@
 pub mod avro;
 pub mod canonical;
 pub mod confluent;
+pub mod container;
 pub mod field;
 pub mod frame;
 pub mod json;
