@@ -5,4 +5,5 @@ mod outputs;
 mod plan;
 mod random;
 mod schemas;
+mod second;
 mod writers;
