@@ -100,7 +100,9 @@ fn put_field(event: &RawEvent<'_>, field: Field, out: &mut Vec<u8>) {
 }
 
 fn put_consent(out: &mut Vec<u8>, consent: &RawConsent<'_>) {
-    put_option(out, consent.att_status, put_long_value);
+    // The schema has an int; what lies outside is unknown either way.
+    let att_status = consent.att_status.map(|status| status.clamp(i32::MIN.into(), i32::MAX.into()));
+    put_option(out, att_status, put_long_value);
     for flag in [consent.lmt, consent.dnt, consent.gpc, consent.gdpr_applies] {
         put_option(out, flag, put_flag);
     }

@@ -2,11 +2,9 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
-
+use crate::codec::avro::schemas;
 use crate::codec::canonical;
-use crate::codec::field::{self, Field, Shape};
-use crate::event::kinds::{IncidentKind, Match, Topic};
+use crate::event::kinds::Topic;
 
 use super::arrivals::{Arrival, Flaw};
 use super::generator::Generated;
@@ -37,7 +35,7 @@ impl<W: Write> Container<W> {
         let mut header = b"Obj\x01".to_vec();
         canonical::put_long(&mut header, 2);
         put_bytes(&mut header, b"avro.schema");
-        put_bytes(&mut header, schema(topic).to_string().as_bytes());
+        put_bytes(&mut header, schemas::input_schema(topic).as_bytes());
         put_bytes(&mut header, b"avro.codec");
         put_bytes(&mut header, b"null");
         canonical::put_long(&mut header, 0);
@@ -100,116 +98,6 @@ impl<W: Write> Container<W> {
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     canonical::put_long(out, bytes.len() as i64);
     out.extend_from_slice(bytes);
-}
-
-/// The schema under which [`canonical`] encodes the records of a topic.
-fn schema(topic: Topic) -> Value {
-    let optional = |name: &str, of: Value| json!({"name": name, "type": ["null", of], "default": null});
-    let text = |name: &str| json!({"name": name, "type": "string"});
-    let time = || json!({"type": "long", "logicalType": "timestamp-millis"});
-    let (name, fields) = match topic {
-        Topic::AdDeliveries => ("AdDelivery", event_fields(topic)),
-        Topic::Clickstream => ("Click", event_fields(topic)),
-        Topic::Messages => ("Message", event_fields(topic)),
-        Topic::BrandIncidents => (
-            "BrandIncident",
-            vec![
-                text("incident_id"),
-                text("brand_id"),
-                json!({"name": "kind", "type": symbols("IncidentKind", IncidentKind::SYMBOLS)}),
-                json!({"name": "disclosed_time", "type": time()}),
-                optional("updated_time", time()),
-                optional("occurred_time", time()),
-                optional("people_affected", json!("long")),
-                json!({"name": "identity_or_health_data", "type": "boolean", "default": false}),
-                optional("severity", json!("double")),
-                optional("credibility", json!("double")),
-            ],
-        ),
-        Topic::IdentityLinks => {
-            // The schema lists the matches from the strongest to the weakest.
-            let strongest_first: Vec<&str> = Match::SYMBOLS.iter().rev().copied().collect();
-            let fields = vec![
-                text("device_id"),
-                optional("person_id", json!("string")),
-                json!({"name": "match", "type": symbols("Match", &strongest_first)}),
-                json!({"name": "linked_time", "type": time()}),
-            ];
-            ("IdentityLink", fields)
-        }
-        Topic::Erasures => (
-            "Erasure",
-            vec![
-                text("request_id"),
-                optional("person_id", json!("string")),
-                optional("device_id", json!("string")),
-                json!({"name": "requested_time", "type": time()}),
-            ],
-        ),
-    };
-    json!({"type": "record", "name": name, "namespace": "io.trustline.v1", "fields": fields})
-}
-
-fn symbols(name: &str, symbols: &[&str]) -> Value {
-    json!({"type": "enum", "name": name, "symbols": symbols})
-}
-
-fn event_fields(topic: Topic) -> Vec<Value> {
-    field::fields_of(topic).iter().map(|field| event_field(topic, *field)).collect()
-}
-
-fn event_field(topic: Topic, field: Field) -> Value {
-    let of = match field.shape() {
-        Shape::Text => json!("string"),
-        Shape::Texts => json!({"type": "array", "items": "string"}),
-        Shape::Flag => json!("boolean"),
-        Shape::Time => json!({"type": "long", "logicalType": "timestamp-millis"}),
-        Shape::Share => json!("double"),
-        Shape::Symbol => symbols(enum_name(field), &field::symbols_of(topic, field)),
-        Shape::Status => json!("int"),
-        Shape::Consent => {
-            let fields: Vec<Value> =
-                field::CONSENT_FIELDS.iter().map(|field| event_field(topic, *field)).collect();
-            json!({"type": "record", "name": "ConsentSignals", "fields": fields})
-        }
-    };
-    let name = field.name();
-    match default_of(field) {
-        Presence::Required => json!({"name": name, "type": of}),
-        Presence::Default(value) => json!({"name": name, "type": of, "default": value}),
-        Presence::Optional => json!({"name": name, "type": ["null", of], "default": null}),
-    }
-}
-
-enum Presence {
-    Required,
-    Default(Value),
-    Optional,
-}
-
-fn default_of(field: Field) -> Presence {
-    match field {
-        Field::EventId | Field::EventTime | Field::Kind | Field::BrandId | Field::Channel => {
-            Presence::Required
-        }
-        Field::DeviceType | Field::Basis | Field::Permission => Presence::Default(json!("UNKNOWN")),
-        Field::Class => Presence::Default(json!("MARKETING")),
-        Field::Rewarded | Field::Test => Presence::Default(json!(false)),
-        Field::ProductIds => Presence::Default(json!([])),
-        _ => Presence::Optional,
-    }
-}
-
-fn enum_name(field: Field) -> &'static str {
-    match field {
-        Field::Kind => "Kind",
-        Field::DeviceType => "DeviceType",
-        Field::Basis => "Basis",
-        Field::PromptType => "PromptType",
-        Field::Channel => "Channel",
-        Field::Class => "MessageClass",
-        _ => "Permission",
-    }
 }
 
 #[cfg(test)]

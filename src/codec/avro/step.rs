@@ -1,0 +1,140 @@
+//! The steps of a plan, and how they are run.
+
+use super::cursor::{Cursor, Fault};
+use super::skip::{Skip, Skips};
+use crate::event::reject::Reason;
+
+/// Where decoded values go.
+pub(super) trait Sink<'a> {
+    /// What names a field.
+    type Field: Copy;
+
+    fn text(&mut self, field: Self::Field, text: &'a str);
+    fn flag(&mut self, field: Self::Field, flag: bool);
+    fn integer(&mut self, field: Self::Field, value: i64);
+    fn number(&mut self, field: Self::Field, value: f64);
+    /// Takes the symbol at this position of our schema.
+    fn index(&mut self, field: Self::Field, index: u8) -> Option<()>;
+    fn symbol(&mut self, field: Self::Field, symbol: &'a str) -> Option<()>;
+    /// Begins a nested record.
+    fn begin(&mut self, field: Self::Field);
+    /// Whether the list takes one more item.
+    fn has_room(&self, field: Self::Field) -> bool;
+}
+
+/// Stands for a symbol of the writer that our schema does not have.
+pub(super) const UNKNOWN_SYMBOL: u8 = u8::MAX;
+
+/// How to read one value of the writer.
+pub(super) enum Step<F> {
+    /// A string, or bytes that hold one.
+    Text(F),
+    Flag(F),
+    Int(F),
+    Long(F),
+    /// A time in a finer unit; this many make a millisecond.
+    FineTime(F, i64),
+    IntAsNumber(F),
+    LongAsNumber(F),
+    Float(F),
+    Double(F),
+    /// An enum: for each position of the writer's the one of ours.
+    Symbol(F, Box<[u8]>),
+    /// A symbol as a string.
+    SymbolText(F),
+    List(F, Box<Step<F>>),
+    Record(F, Box<[Named<F>]>),
+    Union(Box<[Step<F>]>),
+    /// A null that leaves the default.
+    Null,
+    /// A branch that cannot be read.
+    Refuse(Reason),
+    Skip(Skip),
+}
+
+/// A step with the name of its field.
+pub(super) struct Named<F> {
+    pub(super) name: &'static str,
+    pub(super) step: Step<F>,
+}
+
+/// Reads the fields of a record; a fault comes with the name of its field.
+#[inline]
+pub(super) fn run_fields<'a, S: Sink<'a>>(
+    fields: &[Named<S::Field>],
+    skips: &Skips,
+    cursor: &mut Cursor<'a>,
+    sink: &mut S,
+) -> Result<(), (Fault, &'static str)> {
+    for field in fields {
+        run(&field.step, skips, cursor, sink).map_err(|fault| (fault, field.name))?;
+    }
+    Ok(())
+}
+
+fn run<'a, S: Sink<'a>>(
+    step: &Step<S::Field>,
+    skips: &Skips,
+    cursor: &mut Cursor<'a>,
+    sink: &mut S,
+) -> Result<(), Fault> {
+    match step {
+        Step::Text(field) => sink.text(*field, cursor.text()?),
+        Step::Flag(field) => sink.flag(*field, cursor.flag()?),
+        Step::Int(field) => sink.integer(*field, cursor.int()?),
+        Step::Long(field) => sink.integer(*field, cursor.long()?),
+        Step::FineTime(field, per_ms) => sink.integer(*field, cursor.long()?.div_euclid(*per_ms)),
+        Step::IntAsNumber(field) => sink.number(*field, cursor.int()? as f64),
+        Step::LongAsNumber(field) => sink.number(*field, cursor.long()? as f64),
+        Step::Float(field) => sink.number(*field, cursor.float()?),
+        Step::Double(field) => sink.number(*field, cursor.double()?),
+        Step::Symbol(field, ours) => {
+            let index =
+                usize::try_from(cursor.long()?).ok().and_then(|at| ours.get(at)).ok_or(Fault::Damaged)?;
+            let known = *index != UNKNOWN_SYMBOL;
+            known
+                .then(|| sink.index(*field, *index))
+                .flatten()
+                .ok_or(Fault::Refused(Reason::UnknownSymbol))?;
+        }
+        Step::SymbolText(field) => {
+            let symbol = cursor.text()?;
+            sink.symbol(*field, symbol).ok_or(Fault::Refused(Reason::UnknownSymbol))?;
+        }
+        Step::Union(branches) => {
+            let branch = usize::try_from(cursor.long()?).ok().and_then(|at| branches.get(at));
+            run(branch.ok_or(Fault::Damaged)?, skips, cursor, sink)?;
+        }
+        Step::List(field, item) => run_list(*field, item, skips, cursor, sink)?,
+        Step::Record(field, fields) => {
+            sink.begin(*field);
+            run_fields(fields, skips, cursor, sink).map_err(|(fault, name)| fault.within(name))?;
+        }
+        Step::Null => {}
+        Step::Refuse(reason) => return Err(Fault::Refused(*reason)),
+        Step::Skip(skip) => skips.skip(skip, cursor)?,
+    }
+    Ok(())
+}
+
+/// Every item takes at least a byte, so that the datum bounds the work whatever a block claims.
+fn run_list<'a, S: Sink<'a>>(
+    field: S::Field,
+    item: &Step<S::Field>,
+    skips: &Skips,
+    cursor: &mut Cursor<'a>,
+    sink: &mut S,
+) -> Result<(), Fault> {
+    loop {
+        let (count, _) = cursor.block()?;
+        if count == 0 {
+            return Ok(());
+        }
+        for _ in 0..count {
+            if !sink.has_room(field) {
+                return Err(Fault::Refused(Reason::Oversized));
+            }
+            run(item, skips, cursor, sink)?;
+        }
+    }
+}
