@@ -1,12 +1,13 @@
 //! From files to items: decode, validate, route; what cannot be used is set aside with its reason.
 
+use crate::codec::container::ContainerReader;
 use crate::codec::frame::item::{ItemKind, put_other};
-use crate::codec::json::{self, Decoder};
+use crate::codec::{avro, json};
 use crate::event::kinds::Topic;
 use crate::event::raw::{RawEvent, RawRecord};
 use crate::event::reject::{Reason, Reject};
 use crate::fold::route::{Frontier, Route, Routed};
-use crate::log::files::{InputError, Line, Lines, TopicFile};
+use crate::log::files::{Format, InputError, Line, Lines, TopicFile};
 
 use super::aside::{Aside, SetAside};
 use super::ledger::Account;
@@ -53,7 +54,7 @@ pub struct Arrival {
     pub out_of_orderness_ms: [i64; Topic::ALL.len()],
 }
 
-/// Reads every record of a file. `each` takes what is valid.
+/// Reads every record of a file and accounts for it. `each` takes what is valid.
 ///
 /// # Errors
 /// When the file cannot be read on.
@@ -64,28 +65,88 @@ pub fn records(
     mut each: impl FnMut(RawRecord<'_>, u64, &[u8], &mut Account, &mut SetAside),
     mut refused: impl FnMut(&[u8], u64),
 ) -> Result<(), InputError> {
-    let mut decoder = Decoder::new(file.topic);
+    visit(file, |number, original, record| {
+        account.read += 1;
+        match record {
+            Ok(record) => each(record, number, original, account, aside),
+            Err(reject) => {
+                account.dead_lettered += 1;
+                refused(original, number);
+                let original = original.to_vec();
+                aside.dead(Aside { topic: file.topic, record: number, original }, reject);
+            }
+        }
+    })
+}
+
+/// Reads every record of a file: its number from 0, its bytes, and what they hold.
+///
+/// # Errors
+/// When the file cannot be read on.
+pub fn visit(
+    file: &TopicFile,
+    each: impl FnMut(u64, &[u8], Result<RawRecord<'_>, Reject>),
+) -> Result<(), InputError> {
+    match file.format {
+        Format::Avro => visit_avro(file, each),
+        Format::JsonLines | Format::JsonLinesGzip | Format::JsonLinesZstd => visit_json(file, each),
+    }
+}
+
+fn visit_json(
+    file: &TopicFile,
+    mut each: impl FnMut(u64, &[u8], Result<RawRecord<'_>, Reject>),
+) -> Result<(), InputError> {
+    let mut decoder = json::Decoder::new(file.topic);
     let mut lines = Lines::new(file.open()?);
     let mut number = 0;
     let failed = |records, source| InputError::File { path: file.path.clone(), records, source };
     while let Some(line) = lines.next_line().map_err(|source| failed(number, source))? {
-        account.read += 1;
-        let outcome = match line {
-            Line::Whole(line) => match decoder.decode(line) {
-                Ok(record) => {
-                    each(record, number, line, account, aside);
-                    None
-                }
-                Err(reject) => Some((line.to_vec(), reject)),
-            },
-            Line::Cut(start) => Some((start.to_vec(), Reject::new(Reason::Oversized, "line"))),
-        };
-        if let Some((original, reject)) = outcome {
-            account.dead_lettered += 1;
-            refused(&original, number);
-            aside.dead(Aside { topic: file.topic, record: number, original }, reject);
+        match line {
+            Line::Whole(line) => each(number, line, decoder.decode(line)),
+            Line::Cut(start) => each(number, start, Err(Reject::new(Reason::Oversized, "line"))),
         }
         number += 1;
+    }
+    Ok(())
+}
+
+fn visit_avro(
+    file: &TopicFile,
+    mut each: impl FnMut(u64, &[u8], Result<RawRecord<'_>, Reject>),
+) -> Result<(), InputError> {
+    let mut number = 0;
+    let failed = |records, error: Box<dyn std::error::Error + Send + Sync>| InputError::File {
+        path: file.path.clone(),
+        records,
+        source: std::io::Error::other(error),
+    };
+    let mut container = ContainerReader::new(file.open()?).map_err(|error| failed(0, error.into()))?;
+    let decoder = avro::Decoder::compile(container.schema_json(), file.topic);
+    let decoder = decoder.map_err(|error| failed(0, error.into()))?;
+    let mut block = Vec::new();
+    while let Some(count) = container.next_block(&mut block).map_err(|error| failed(number, error.into()))? {
+        // A count that the block cannot hold is damage too: no record is empty.
+        let count = count.min(block.len() as u64);
+        let mut rest = block.as_slice();
+        for left in (0..count).rev() {
+            let before = rest;
+            match decoder.next(&mut rest) {
+                Ok((original, record)) => each(number, original, record),
+                Err(reject) => {
+                    // Nothing more can be found in the block: what is left of it is set aside whole, and every
+                    // record that it should hold is accounted for.
+                    each(number, before, Err(reject));
+                    for missing in 0..left {
+                        let reject = Reject::new(Reason::Undecodable, "behind a damaged record of its block");
+                        each(number + 1 + missing, &[], Err(reject));
+                    }
+                    number += left + 1;
+                    break;
+                }
+            }
+            number += 1;
+        }
     }
     Ok(())
 }

@@ -14,14 +14,13 @@ use std::path::Path;
 
 use crate::codec::canonical::{encode_event, encode_incident};
 use crate::codec::frame::item::{Item, ItemKind, put_other};
-use crate::codec::json::Decoder;
 use crate::event::kinds::Topic;
 use crate::event::output::TrustMoment;
 use crate::event::raw::{RawErasure, RawIncident, RawRecord};
 use crate::fold::detect::{self, Detect, Quality};
 use crate::fold::route::{Frontier, Route, Routed};
 use crate::fold::score::{Mark, Score, ScoreOut};
-use crate::log::files::{self, InputError, Line, Lines, TopicFile};
+use crate::log::files::{self, InputError, TopicFile};
 
 use self::aside::{Aside, SetAside};
 use self::ledger::Ledger;
@@ -260,21 +259,15 @@ fn settle(items: &mut Items, ties: &[std::ops::Range<usize>], file: &TopicFile) 
         ties.iter().flat_map(|tie| &items.index[tie.clone()]).map(|i| i.record).collect();
     wanted.sort_unstable();
     let mut encoded = std::collections::BTreeMap::new();
-    let mut decoder = Decoder::new(file.topic);
-    let mut lines = Lines::new(file.open()?);
-    let failed = |source| InputError::File { path: file.path.clone(), records: 0, source };
-    let mut number = 0;
-    while let Some(line) = lines.next_line().map_err(failed)? {
+    load::visit(file, |number, _, record| {
         if wanted.binary_search(&number).is_ok()
-            && let Line::Whole(line) = line
-            && let Ok(RawRecord::Event(event)) = decoder.decode(line)
+            && let Ok(RawRecord::Event(event)) = record
         {
             let mut bytes = Vec::new();
             encode_event(&event, &mut bytes);
             encoded.insert(number, bytes);
         }
-        number += 1;
-    }
+    })?;
     for tie in ties {
         items.index[tie.clone()].sort_by(|a, b| encoded.get(&a.record).cmp(&encoded.get(&b.record)));
     }
