@@ -240,6 +240,15 @@ fn incidents_links_and_erasures_read_back_and_junk_does_not_panic() {
         (Topic::IdentityLinks, second, RawRecord::Link(link)),
         (Topic::Erasures, third, RawRecord::Erasure(erasure)),
     ] {
+        let schema = Schema::parse_str(schemas::input_schema(topic)).unwrap();
+        let value = second::decode(&schema, &bytes, None).unwrap();
+        let symbol = format!("{value:?}").contains(match topic {
+            Topic::BrandIncidents => "ADVERSE_REPORT",
+            Topic::IdentityLinks => "OBSERVED",
+            _ => "1740960000000",
+        });
+        assert!(symbol, "{topic:?} {value:?}");
+        assert_eq!(second::encode(&schema, value), bytes, "{topic:?}");
         let decoder = Decoder::compile(schemas::input_schema(topic), topic).unwrap();
         assert!(decoder.decode(&bytes) == Ok(expected), "{topic:?}");
         let mut random = Random::new(7);
