@@ -17,15 +17,29 @@ use trustline::synth::{Generated, Generator, Params};
 const ROUNDS: usize = 5;
 const EVENTS: usize = 50_000;
 
-/// The same events in both forms.
+/// The same events in both forms, each form in one piece, as a batch or a block of a file has it.
+#[derive(Default)]
 struct Events {
-    avro: Vec<Vec<u8>>,
-    json: Vec<String>,
+    avro: Vec<u8>,
+    json: String,
+    ends: Vec<(usize, usize)>,
+}
+
+impl Events {
+    fn avro(&self) -> Vec<&[u8]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().map(|(avro, _)| *avro));
+        begins.zip(&self.ends).filter_map(|(begin, (end, _))| self.avro.get(begin..*end)).collect()
+    }
+
+    fn json(&self) -> Vec<&str> {
+        let begins = std::iter::once(0).chain(self.ends.iter().map(|(_, json)| *json));
+        begins.zip(&self.ends).filter_map(|(begin, (_, end))| self.json.get(begin..*end)).collect()
+    }
 }
 
 fn events(topic: Topic) -> Events {
     let params = Params { persons: 2_000, days: 20, ..Params::default() };
-    let mut events = Events { avro: Vec::new(), json: Vec::new() };
+    let mut events = Events::default();
     let schema = Schema::parse_str(schemas::input_schema(topic)).expect("our own schema");
     let reader = GenericDatumReader::builder(&schema).build().expect("our own schema");
     for generated in Generator::new(&params).expect("valid parameters") {
@@ -37,9 +51,10 @@ fn events(topic: Topic) -> Events {
         let mut bytes = Vec::new();
         canonical::encode_event(&raw, &mut bytes);
         let value = reader.read_value(&mut &bytes[..]).expect("canonical bytes");
-        events.json.push(to_json(value).to_string());
-        events.avro.push(bytes);
-        if events.avro.len() == EVENTS {
+        events.json.push_str(&to_json(value).to_string());
+        events.avro.extend_from_slice(&bytes);
+        events.ends.push((events.avro.len(), events.json.len()));
+        if events.ends.len() == EVENTS {
             break;
         }
     }
@@ -76,49 +91,49 @@ fn report(name: &str, count: usize, bytes: usize, mut round: impl FnMut()) {
 fn main() {
     for topic in [Topic::AdDeliveries, Topic::Clickstream, Topic::Messages] {
         let events = events(topic);
-        let count = events.avro.len();
+        let (avro, json) = (events.avro(), events.json());
+        let count = avro.len();
         println!("{}: {count} events", topic.symbol());
         if count == 0 {
             continue;
         }
-        let avro_bytes: usize = events.avro.iter().map(Vec::len).sum();
-        let json_bytes: usize = events.json.iter().map(String::len).sum();
+        let (avro_bytes, json_bytes) = (events.avro.len(), events.json.len());
 
         let plan = Plan::compile(schemas::input_schema(topic), topic).expect("our own schema");
         report("plan", count, avro_bytes, || {
             let mut event = RawEvent::new(topic);
-            for datum in &events.avro {
+            for datum in &avro {
                 black_box(plan.decode(black_box(datum), &mut event)).expect("valid events");
                 black_box(&event);
             }
         });
         let decoder = Decoder::compile(schemas::input_schema(topic), topic).expect("our own schema");
         report("plan, a new record each, validated", count, avro_bytes, || {
-            for datum in &events.avro {
+            for datum in &avro {
                 black_box(decoder.decode(black_box(datum)).is_ok());
             }
         });
         let schema = Schema::parse_str(schemas::input_schema(topic)).expect("our own schema");
         let reader = GenericDatumReader::builder(&schema).build().expect("our own schema");
         report("apache-avro, values", count, avro_bytes, || {
-            for datum in &events.avro {
+            for datum in &avro {
                 black_box(reader.read_value(&mut &black_box(datum)[..]).is_ok());
             }
         });
         let mut decoder = json::Decoder::new(topic);
         report("JSON, validated", count, json_bytes, || {
-            for line in &events.json {
+            for line in &json {
                 black_box(decoder.decode(black_box(line.as_bytes())).is_ok());
             }
         });
         report("serde_json, values", count, json_bytes, || {
-            for line in &events.json {
+            for line in &json {
                 black_box(serde_json::from_str::<serde_json::Value>(black_box(line)).is_ok());
             }
         });
         report("canonical encoding, from the plan", count, avro_bytes, || {
             let (mut event, mut out) = (RawEvent::new(topic), Vec::new());
-            for datum in &events.avro {
+            for datum in &avro {
                 out.clear();
                 if plan.decode(datum, &mut event).is_ok() {
                     canonical::encode_event(&event, &mut out);
