@@ -41,7 +41,9 @@ fn random_record<T: DeserializeOwned>(random: &mut Random, schema: &str) -> T {
     serde_json::from_value(Json::Object(record)).unwrap()
 }
 
-fn check<T: Output + Serialize + DeserializeOwned>(schema_json: &str, keys: &[(&str, fn(&T, &mut Vec<u8>))]) {
+type Encode<T> = fn(&T, &mut Vec<u8>);
+
+fn check<T: Output + Serialize + DeserializeOwned>(schema_json: &str, keys: &[(&str, Encode<T>)]) {
     let schema = Schema::parse_str(schema_json).unwrap();
     for seed in 0..200 {
         let record: T = random_record(&mut Random::new(seed), schema_json);

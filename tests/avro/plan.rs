@@ -170,6 +170,7 @@ fn types_may_be_named_elsewhere_nest_and_contain_themselves() {
     let more = json!([
         {"name": "before", "type": {"type": "record", "name": "Signals", "fields": [{"name": "lmt", "type": "boolean"}]}},
         {"name": "consent", "type": ["null", "a.b.Signals"]},
+        {"name": "wrapped", "type": ["null", {"type": {"type": "Signals"}}]},
         {"name": "tree", "type": {"type": "record", "name": "Tree", "namespace": "c", "fields": [
             {"name": "children", "type": {"type": "array", "items": "Tree"}}]}},
         {"name": "nothing", "type": {"type": "array", "items": {"type": "record", "name": "Empty", "fields": []}}},
@@ -180,11 +181,11 @@ fn types_may_be_named_elsewhere_nest_and_contain_themselves() {
         let mut event = RawEvent::new(Topic::Clickstream);
         plan.decode(datum, &mut event).map(|_| event.consent.and_then(|consent| consent.lmt))
     };
-    assert_eq!(read(b"\x00\x02\x01\x04\x00\x00\x00\x00"), Ok(Some(true)));
+    assert_eq!(read(b"\x00\x02\x01\x02\x01\x04\x00\x00\x00\x00"), Ok(Some(true)));
     // As many values without bytes as a number can say cost no time.
-    assert_eq!(read(b"\x00\x00\x00\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00"), Ok(None));
+    assert_eq!(read(b"\x00\x00\x00\x00\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00"), Ok(None));
     // A tree that is deeper than any stack is refused.
-    let deep = [&b"\x00\x00"[..], &[2; 1_000_000]].concat();
+    let deep = [&b"\x00\x00\x00"[..], &[2; 1_000_000]].concat();
     assert!(read(&deep).is_err());
 }
 
@@ -240,6 +241,15 @@ fn incidents_links_and_erasures_read_back_and_junk_does_not_panic() {
         (Topic::IdentityLinks, second, RawRecord::Link(link)),
         (Topic::Erasures, third, RawRecord::Erasure(erasure)),
     ] {
+        let schema = Schema::parse_str(schemas::input_schema(topic)).unwrap();
+        let value = second::decode(&schema, &bytes, None).unwrap();
+        let symbol = format!("{value:?}").contains(match topic {
+            Topic::BrandIncidents => "ADVERSE_REPORT",
+            Topic::IdentityLinks => "OBSERVED",
+            _ => "1740960000000",
+        });
+        assert!(symbol, "{topic:?} {value:?}");
+        assert_eq!(second::encode(&schema, value), bytes, "{topic:?}");
         let decoder = Decoder::compile(schemas::input_schema(topic), topic).unwrap();
         assert!(decoder.decode(&bytes) == Ok(expected), "{topic:?}");
         let mut random = Random::new(7);

@@ -9,7 +9,7 @@ use trustline::codec::avro::{Plan, schemas};
 use trustline::codec::canonical;
 use trustline::codec::field::{self, Field};
 use trustline::event::kinds::Topic;
-use trustline::event::raw::RawEvent;
+use trustline::event::raw::{RawConsent, RawEvent};
 
 use crate::random::Random;
 use crate::{second, writers};
@@ -102,9 +102,7 @@ fn the_canonical_encoding_is_avros() {
 #[test]
 fn a_status_beyond_an_int_is_encoded_as_an_int() {
     let mut event = RawEvent::new(Topic::AdDeliveries);
-    let mut consent = trustline::event::raw::RawConsent::default();
-    consent.att_status = Some(i64::MAX);
-    event.consent = Some(consent);
+    event.consent = Some(RawConsent { att_status: Some(i64::MAX), ..RawConsent::default() });
     let mut bytes = Vec::new();
     canonical::encode_event(&event, &mut bytes);
     let schema = Schema::parse_str(schemas::AD_DELIVERY).unwrap();

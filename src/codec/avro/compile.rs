@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::plan::PlanError;
 use super::skip::{Skip, Skips};
-use super::step::{Named, Step, UNKNOWN_SYMBOL};
+use super::step::{Named, OfTwo, Step, UNKNOWN_SYMBOL};
 use super::types::{self, Node, Type, Types};
 use crate::codec::field::Shape;
 use crate::event::reject::Reason;
@@ -72,12 +72,12 @@ impl<'s> Compiler<'_, 's> {
             let wanted = wants.iter().zip(&mut found).find(|(want, _)| want.name == name);
             let Some((want, found)) = wanted else {
                 let skip = self.skips.compile(self.types, node, DEPTH_MAX)?;
-                steps.push(Named { name: NOT_READ, step: Step::Skip(skip) });
+                steps.push(Named { name: NOT_READ, union: None, step: Step::Skip(skip) });
                 continue;
             };
             *found = true;
             let step = self.value(want, node)?.ok_or(PlanError::WrongType { field: want.name })?;
-            steps.push(Named { name: want.name, step });
+            steps.push(named(want.name, step));
         }
         match wants.iter().zip(found).find(|(want, found)| want.required && !found) {
             Some((want, _)) => Err(PlanError::MissingField { field: want.name }),
@@ -147,6 +147,20 @@ impl<'s> Compiler<'_, 's> {
             steps.push(step.unwrap_or(Step::Refuse(reason)));
         }
         Ok(readable.then(|| Step::Union(steps.into())))
+    }
+}
+
+/// Takes a union of null and something apart.
+fn named<F>(name: &'static str, step: Step<F>) -> Named<F> {
+    let branches = match step {
+        Step::Union(branches) => branches,
+        step => return Named { name, union: None, step },
+    };
+    match <[Step<F>; 2]>::try_from(branches.into_vec()) {
+        Ok([Step::Null, step]) => Named { name, union: Some(OfTwo { null: 0, value: 1 }), step },
+        Ok([step, Step::Null]) => Named { name, union: Some(OfTwo { null: 1, value: 0 }), step },
+        Ok(other) => Named { name, union: None, step: Step::Union(Box::new(other)) },
+        Err(branches) => Named { name, union: None, step: Step::Union(branches.into()) },
     }
 }
 

@@ -5,44 +5,41 @@ use crate::event::reject::{Reason, Reject};
 /// Where reading stands.
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
+    /// The innermost field at which reading stopped.
+    stopped_at: Option<&'static str>,
 }
 
-/// Why reading stopped; the name of the field is added on the way up.
+/// Why reading stopped. It is one byte, which keeps the results of steps in a register; the field's name is
+/// noted at the cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The datum ends too early, or is no encoding under the schema.
     Damaged,
     /// The value is refused for this reason.
     Refused(Reason),
-    /// The value of this field inside a nested record is refused.
-    Within(&'static str, Reason),
 }
 
-impl Fault {
-    /// The fault of a field of a nested record.
-    #[cold]
-    pub(super) fn within(self, field: &'static str) -> Fault {
-        match self {
-            Fault::Damaged => Fault::Within(field, Reason::Undecodable),
-            Fault::Refused(reason) => Fault::Within(field, reason),
-            Fault::Within(..) => self,
-        }
-    }
-
-    /// The refusal of a record at a field.
-    #[cold]
-    pub(super) fn at(self, field: &'static str) -> Reject {
-        match self.within(field) {
-            Fault::Within(field, reason) => Reject::new(reason, field),
-            Fault::Damaged => Reject::new(Reason::Undecodable, field),
-            Fault::Refused(reason) => Reject::new(reason, field),
-        }
-    }
-}
+const _: () = assert!(size_of::<Result<(), Fault>>() == 1);
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Cursor<'a> {
-        Cursor { rest: bytes }
+        Cursor { rest: bytes, stopped_at: None }
+    }
+
+    /// Notes the field at which reading stopped; the innermost is told first and stays.
+    #[cold]
+    pub(super) fn stop_at(&mut self, field: &'static str) {
+        self.stopped_at.get_or_insert(field);
+    }
+
+    /// The refusal of the record.
+    #[cold]
+    pub(super) fn reject(&self, fault: Fault) -> Reject {
+        let field = self.stopped_at.unwrap_or("record");
+        match fault {
+            Fault::Damaged => Reject::new(Reason::Undecodable, field),
+            Fault::Refused(reason) => Reject::new(reason, field),
+        }
     }
 
     /// How many bytes are left.
@@ -156,7 +153,7 @@ mod tests {
     #[test]
     fn longs_of_every_length_read_back_and_no_more_is_read() {
         for shift in 0..64 {
-            for value in [i64::MAX >> shift, i64::MIN >> shift, (1 << shift) - 1] {
+            for value in [i64::MAX >> shift, i64::MIN >> shift, i64::MAX >> shift ^ 0x55] {
                 let mut bytes = Vec::new();
                 canonical::put_long(&mut bytes, value);
                 bytes.push(7);

@@ -80,7 +80,7 @@ impl KnownPlan {
         let mut slots = Slots { symbols: symbols_of(self.topic), values: [Slot::Absent; INCIDENT.len()] };
         let mut cursor = Cursor::new(datum);
         step::run_fields(&self.program.fields, &self.program.skips, &mut cursor, &mut slots)
-            .map_err(|(fault, field)| fault.at(field))?;
+            .map_err(|fault| cursor.reject(fault))?;
         let record = match self.topic {
             Topic::BrandIncidents => slots.incident().map(RawRecord::Incident),
             Topic::IdentityLinks => slots.link().map(RawRecord::Link),

@@ -83,7 +83,7 @@ impl Plan {
         let mut cursor = Cursor::new(datum);
         match step::run_fields(&self.program.fields, &self.program.skips, &mut cursor, event) {
             Ok(()) => Ok(datum.len() - cursor.left()),
-            Err((fault, field)) => Err(fault.at(field)),
+            Err(fault) => Err(cursor.reject(fault)),
         }
     }
 
@@ -101,8 +101,10 @@ impl<F> Program<F> {
     /// How many bytes a record takes.
     pub(super) fn length(&self, datum: &[u8]) -> Result<usize, Reject> {
         let mut cursor = Cursor::new(datum);
-        self.skips.skip(&self.record, &mut cursor).map_err(|fault| fault.at("record"))?;
-        Ok(datum.len() - cursor.left())
+        match self.skips.skip(&self.record, &mut cursor) {
+            Ok(()) => Ok(datum.len() - cursor.left()),
+            Err(fault) => Err(cursor.reject(fault)),
+        }
     }
 }
 

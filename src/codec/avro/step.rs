@@ -55,21 +55,52 @@ pub(super) enum Step<F> {
 /// A step with the name of its field.
 pub(super) struct Named<F> {
     pub(super) name: &'static str,
+    pub(super) union: Option<OfTwo>,
     pub(super) step: Step<F>,
 }
 
-/// Reads the fields of a record; a fault comes with the name of its field.
+/// The commonest union, of null and something, is read without a step of its own.
+pub(super) struct OfTwo {
+    /// The branch that is null and leaves the default.
+    pub(super) null: i64,
+    /// The branch the step reads.
+    pub(super) value: i64,
+}
+
+/// Reads the fields of a record; at a fault the name of its field is noted.
 #[inline]
 pub(super) fn run_fields<'a, S: Sink<'a>>(
     fields: &[Named<S::Field>],
     skips: &Skips,
     cursor: &mut Cursor<'a>,
     sink: &mut S,
-) -> Result<(), (Fault, &'static str)> {
+) -> Result<(), Fault> {
     for field in fields {
-        run(&field.step, skips, cursor, sink).map_err(|fault| (fault, field.name))?;
+        if let Err(fault) = run_named(field, skips, cursor, sink) {
+            cursor.stop_at(field.name);
+            return Err(fault);
+        }
     }
     Ok(())
+}
+
+#[inline]
+fn run_named<'a, S: Sink<'a>>(
+    field: &Named<S::Field>,
+    skips: &Skips,
+    cursor: &mut Cursor<'a>,
+    sink: &mut S,
+) -> Result<(), Fault> {
+    if let Some(union) = &field.union {
+        let branch = cursor.long()?;
+        if branch == union.null {
+            return Ok(());
+        }
+        if branch != union.value {
+            return Err(Fault::Damaged);
+        }
+    }
+    run(&field.step, skips, cursor, sink)
 }
 
 fn run<'a, S: Sink<'a>>(
@@ -108,7 +139,7 @@ fn run<'a, S: Sink<'a>>(
         Step::List(field, item) => run_list(*field, item, skips, cursor, sink)?,
         Step::Record(field, fields) => {
             sink.begin(*field);
-            run_fields(fields, skips, cursor, sink).map_err(|(fault, name)| fault.within(name))?;
+            run_fields(fields, skips, cursor, sink)?;
         }
         Step::Null => {}
         Step::Refuse(reason) => return Err(Fault::Refused(*reason)),

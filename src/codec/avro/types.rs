@@ -108,7 +108,11 @@ impl<'s> Types<'s> {
                 let known = self.named.contains_key(&qualified);
                 Some(if known { qualified } else { name.clone() })
             }
-            Value::Object(object) => full_name(object, node.namespace).map(|(name, _)| name),
+            Value::Object(object) => match full_name(object, node.namespace) {
+                Some((name, _)) => Some(name),
+                // A type may be wrapped into an object that adds nothing to it.
+                None => self.name_of(Node { value: object.get("type")?, namespace: node.namespace }),
+            },
             _ => None,
         }
     }
