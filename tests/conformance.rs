@@ -1,4 +1,5 @@
 //! Every folder of `tests/conformance` replayed by the binary and compared with what is expected.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

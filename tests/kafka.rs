@@ -1,6 +1,7 @@
 //! The pipeline on a real Kafka broker, exactly once, with instances killed by -9 while they work.
 //!
 //! The broker is started by the script that serves users too; one that cannot be started is a failure.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! The same traffic as JSON lines and as Avro container files gives the same output.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
 use std::process::Command;

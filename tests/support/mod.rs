@@ -1,5 +1,6 @@
 //! What the tests of the whole pipeline share: vectors as sources, the settings, the comparison with `replay`.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::io::Read;
