@@ -1,7 +1,7 @@
 //! From files to items: decode, validate, route; what cannot be used is set aside with its reason.
 
 use crate::codec::container::ContainerReader;
-use crate::codec::frame::item::{ItemKind, put_other};
+use crate::codec::frame::item::{Item, ItemKind, put_other};
 use crate::codec::{avro, json};
 use crate::event::kinds::Topic;
 use crate::event::raw::{RawEvent, RawRecord};
@@ -28,20 +28,39 @@ pub struct Indexed {
 /// All items of one file.
 #[derive(Debug, Default)]
 pub struct Items {
-    /// Their bytes.
-    pub bytes: Vec<u8>,
+    /// Their bytes, in chunks, so that nothing is copied as they become more.
+    chunks: Vec<Vec<u8>>,
     /// Their order, that of the file until they are sorted.
     pub index: Vec<Indexed>,
 }
 
+/// A chunk takes no further items from this length on.
+const CHUNK_BYTES: usize = 1 << 20;
+
 impl Items {
-    /// Indexes the items put since the last call.
-    pub fn index_new(&mut self, from: usize, record: u64) {
-        let mut at = from;
-        while let Ok((item, rest)) = crate::codec::frame::item::Item::split(&self.bytes[at..]) {
-            self.index.push(Indexed { place: item.place(), time: item.time(), at: at as u64, record });
-            at = self.bytes.len() - rest.len();
+    /// Puts items of a record and indexes them.
+    pub fn put<T>(&mut self, record: u64, put: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK_BYTES) {
+            self.chunks.push(Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 16));
         }
+        let number = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[number];
+        let mut at = chunk.len();
+        let outcome = put(chunk);
+        while let Ok((item, rest)) = Item::split(&chunk[at..]) {
+            let position = (number as u64) << 32 | at as u64;
+            self.index.push(Indexed { place: item.place(), time: item.time(), at: position, record });
+            at = chunk.len() - rest.len();
+        }
+        outcome
+    }
+
+    /// An item of the index.
+    pub fn item(&self, indexed: Indexed) -> Item<'_> {
+        let chunk = &self.chunks[(indexed.at >> 32) as usize];
+        let (item, _) =
+            Item::split(&chunk[indexed.at as u32 as usize..]).expect("only whole items are indexed");
+        item
     }
 }
 
@@ -161,9 +180,7 @@ pub fn route_event(
     record: u64,
 ) -> Routed {
     let place = if arrival.as_stream { frontier.place(raw.event_time) } else { raw.event_time };
-    let from = items.bytes.len();
-    let routed = route.event(raw, place, false, |_| &mut items.bytes);
-    items.index_new(from, record);
+    let routed = items.put(record, |bytes| route.event(raw, place, false, |_| bytes));
     if arrival.as_stream {
         let slack = arrival.out_of_orderness_ms[usize::from(raw.topic.index())];
         frontier.raise(raw.event_time, raw.event_time, slack);
@@ -188,7 +205,5 @@ pub fn count_dead(
         Some(brand) => (ItemKind::DeadLettered, route.brands.number(brand)),
         None => (ItemKind::Unreadable, 0),
     };
-    let from = items.bytes.len();
-    put_other(&mut items.bytes, kind, place, &[0; 16], brand);
-    items.index_new(from, record);
+    items.put(record, |bytes| put_other(bytes, kind, place, &[0; 16], brand));
 }

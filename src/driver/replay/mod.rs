@@ -21,6 +21,7 @@ use crate::fold::detect::{self, Detect, Quality};
 use crate::fold::route::{Frontier, Route, Routed};
 use crate::fold::score::{Mark, Score, ScoreOut};
 use crate::log::files::{self, InputError, TopicFile};
+use crate::time::EventTime;
 
 use self::aside::{Aside, SetAside};
 use self::ledger::Ledger;
@@ -132,9 +133,9 @@ impl Replay {
         erasures.sort_by(|a, b| (a.requested_time, &a.request_id).cmp(&(b.requested_time, &b.request_id)));
         for (number, erasure) in (0..).zip(&erasures) {
             for key in self.route.erasure(erasure).keys {
-                let from = known.bytes.len();
-                put_other(&mut known.bytes, ItemKind::Erasure, erasure.requested_time, &key, 0);
-                known.index_new(from, number);
+                known.put(number, |bytes| {
+                    put_other(bytes, ItemKind::Erasure, erasure.requested_time, &key, 0)
+                });
             }
         }
         Ok(())
@@ -180,22 +181,48 @@ impl Replay {
         let total: u64 = sources.iter().map(|items| items.index.len() as u64).sum();
         let mut detect = Detect::new(self.detect.clone());
         let mut out = detect::Output::default();
+        let Replay { route, score, .. } = self;
+        let names = &route.brands;
+        let numbers: Vec<u32> =
+            (0..names.len() as u32).map(|number| detect.brand(names.name(number))).collect();
+        let brand_of = |item: &Item<'_>| numbers.get(item.brand() as usize).copied().unwrap_or(0);
+        let mut batch = Vec::with_capacity(detect::BATCH_EVENTS);
         for (number, item) in (1..).zip(order::Merge::new(sources)) {
-            self.apply(&mut detect, &item, &mut out);
-            if !out.windows.is_empty() {
-                self.pass_on(&mut out, outcome, item.place());
+            let (kind, brand, place) = (item.kind(), brand_of(&item), item.place());
+            if matches!(kind, ItemKind::Event | ItemKind::LateWord) {
+                let jurisdiction = route.jurisdictions.name(u32::from(item.jurisdiction()));
+                let event = item.event(jurisdiction).expect("the item was written by this process");
+                if kind == ItemKind::Event {
+                    batch.push((brand, event));
+                } else {
+                    detect.events(&batch, &mut out);
+                    batch.clear();
+                    detect.late_word(brand, &event, &mut out);
+                }
+            } else {
+                detect.events(&batch, &mut out);
+                batch.clear();
+                apply_other(&mut detect, kind, &item, brand, &mut out);
+            }
+            if batch.len() == detect::BATCH_EVENTS {
+                detect.events(&batch, &mut out);
+                batch.clear();
+            }
+            if batch.is_empty() && !out.windows.is_empty() {
+                pass_on(score, &mut out, outcome, place);
             }
             if number % PROGRESS_EVERY == 0 {
                 progress.applied(PROGRESS_EVERY, total);
             }
         }
+        detect.events(&batch, &mut out);
         let end = detect.latest_applied().map(|time| time + 1);
         if let Some(end) = end {
             detect.advance(end, &mut out);
         }
         detect.close_all(&mut out);
-        self.pass_on(&mut out, outcome, end.unwrap_or(i64::MIN));
-        self.score.finish(&mut outcome.score);
+        pass_on(score, &mut out, outcome, end.unwrap_or(i64::MIN));
+        score.finish(&mut outcome.score);
         for topic in Topic::ALL.iter().copied().filter(|topic| topic.is_person_events()) {
             let (tally, account) = (detect.tally(topic), outcome.ledger.of(topic));
             account.waiting -= tally.applied + tally.duplicate + tally.erased;
@@ -206,47 +233,33 @@ impl Replay {
         outcome.pairs = detect.pairs();
         outcome.bytes = detect.bytes();
     }
+}
 
-    fn apply(&self, detect: &mut Detect, item: &Item<'_>, out: &mut detect::Output) {
-        let mut brand = || detect.brand(self.route.brands.name(item.brand()));
-        match item.kind() {
-            ItemKind::Event | ItemKind::LateWord => {
-                let brand = brand();
-                let jurisdiction = self.route.jurisdictions.name(u32::from(item.jurisdiction()));
-                let event = item.event(jurisdiction).expect("the item was written by this process");
-                if item.kind() == ItemKind::Event {
-                    detect.event(brand, &event, out);
-                } else {
-                    detect.late_word(brand, &event, out);
-                }
-            }
-            ItemKind::Erasure => {
-                detect.erase(item.person(), item.place(), out);
-            }
-            ItemKind::Late => {
-                let quality = Quality::Late(brand());
-                detect.quality(item.place(), quality, out);
-            }
-            ItemKind::DeadLettered => {
-                let quality = Quality::DeadLettered(brand());
-                detect.quality(item.place(), quality, out);
-            }
-            ItemKind::Unreadable => detect.quality(item.place(), Quality::Unreadable, out),
+/// Applies an item that is no event.
+fn apply_other(detect: &mut Detect, kind: ItemKind, item: &Item<'_>, brand: u32, out: &mut detect::Output) {
+    let quality = match kind {
+        ItemKind::Erasure => {
+            detect.erase(item.person(), item.place(), out);
+            return;
         }
-    }
+        ItemKind::Late => Quality::Late(brand),
+        ItemKind::DeadLettered => Quality::DeadLettered(brand),
+        ItemKind::Unreadable => Quality::Unreadable,
+        ItemKind::Event | ItemKind::LateWord => return,
+    };
+    detect.quality(item.place(), quality, out);
+}
 
-    fn pass_on(&mut self, out: &mut detect::Output, outcome: &mut Outcome, frontier: i64) {
-        outcome.moments.append(&mut out.moments);
-        for window in out.windows.drain(..) {
-            let start = crate::time::EventTime(window.start);
-            self.score.counts(0, &window.brand, window.length, start, Mark::Closed, &window.counts);
-        }
-        for (length, start, counts) in out.pipeline.drain(..) {
-            self.score.pipeline(0, length, crate::time::EventTime(start), Mark::Closed, counts);
-        }
-        self.score.frontier(0, crate::time::EventTime(frontier), 1);
-        self.score.advance(&mut outcome.score);
+fn pass_on(score: &mut Score, out: &mut detect::Output, outcome: &mut Outcome, frontier: i64) {
+    outcome.moments.append(&mut out.moments);
+    for window in out.windows.drain(..) {
+        score.counts(0, &window.brand, window.length, EventTime(window.start), Mark::Closed, &window.counts);
     }
+    for (length, start, counts) in out.pipeline.drain(..) {
+        score.pipeline(0, length, EventTime(start), Mark::Closed, counts);
+    }
+    score.frontier(0, EventTime(frontier), 1);
+    score.advance(&mut outcome.score);
 }
 
 fn events_of(files: &[TopicFile]) -> impl Iterator<Item = &TopicFile> {

@@ -6,15 +6,9 @@ use crate::codec::frame::item::Item;
 
 use super::load::{Indexed, Items};
 
-/// An item of sorted items.
-pub fn item(items: &Items, indexed: Indexed) -> Item<'_> {
-    let (item, _) = Item::split(&items.bytes[indexed.at as usize..]).expect("only whole items are indexed");
-    item
-}
-
 /// Compares two items of one topic as they are applied; what only the original records can decide is equal.
 fn compare(items: &Items, a: Indexed, b: Indexed) -> Ordering {
-    a.place.cmp(&b.place).then_with(|| item(items, a).cmp_key(&item(items, b)))
+    a.place.cmp(&b.place).then_with(|| items.item(a).cmp_key(&items.item(b)))
 }
 
 /// Sorts the items of one file, unless they are in order already. Returns the positions of items that only
@@ -28,7 +22,7 @@ pub fn sort(items: &mut Items) -> Vec<std::ops::Range<usize>> {
     let mut start = 0;
     for at in 1..=index.len() {
         if at == index.len() || compare(items, index[start], index[at]) != Ordering::Equal {
-            let differs = |i: &Indexed| item(items, *i).bytes() != item(items, index[start]).bytes();
+            let differs = |i: &Indexed| items.item(*i).bytes() != items.item(index[start]).bytes();
             if at - start > 1 && index[start..at].iter().any(differs) {
                 ties.push(start..at);
             }
@@ -59,7 +53,7 @@ impl<'a> Iterator for Merge<'a> {
         let mut least: Option<(usize, Item<'a>)> = None;
         for (number, (items, at)) in self.sources.iter().enumerate() {
             if let Some(&indexed) = items.index.get(*at) {
-                let candidate = item(items, indexed);
+                let candidate = items.item(indexed);
                 if least.as_ref().is_none_or(|(_, item)| candidate.cmp_key(item).is_lt()) {
                     least = Some((number, candidate));
                 }
