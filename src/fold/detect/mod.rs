@@ -12,7 +12,7 @@ mod tests;
 pub mod waiting;
 pub mod windows;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -136,7 +136,7 @@ pub struct Detect {
     duplicates: Duplicates,
     open: Vec<OpenWindow>,
     requests: VecDeque<(i64, PairKey)>,
-    erased: BTreeMap<[u8; 16], i64>,
+    erased: HashMap<[u8; 16], i64>,
     tallies: [Tally; Topic::ALL.len()],
     latest_applied: Option<i64>,
     record: Record,
@@ -158,7 +158,7 @@ impl Detect {
             brands: Vec::new(),
             brand_numbers: HashMap::new(),
             requests: VecDeque::new(),
-            erased: BTreeMap::new(),
+            erased: HashMap::new(),
             tallies: Default::default(),
             latest_applied: None,
             record: Record::default(),
