@@ -1,6 +1,7 @@
 //! Which person a device belongs to, and since when.
 
 use hashbrown::HashMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::kinds::Match;
 use crate::event::raw::RawLink;
@@ -65,6 +66,8 @@ pub struct EndedLinks {
 pub struct Links {
     accepted: AcceptedMatches,
     devices: HashMap<Box<str>, History>,
+    /// Devices by the hash of each person that a link of theirs names or named; made at the first erasure.
+    by_person: Option<HashMap<u64, Vec<Box<str>>>>,
 }
 
 /// The links of one device, earliest first, at most one at a time; never empty.
@@ -82,7 +85,7 @@ struct Link {
 impl Links {
     /// No links yet.
     pub fn new(accepted: AcceptedMatches) -> Links {
-        Links { accepted, devices: HashMap::new() }
+        Links { accepted, ..Links::default() }
     }
 
     /// How many devices have links.
@@ -94,6 +97,9 @@ impl Links {
     pub fn insert(&mut self, link: RawLink) {
         let RawLink { device_id, person_id, matched, linked_time } = link;
         let link = Link { linked_time, person_id: person_id.map(String::into_boxed_str), matched };
+        if let (Some(by_person), Some(person)) = (&mut self.by_person, &link.person_id) {
+            by_person.entry(xxh3_64(person.as_bytes())).or_default().push(device_id.as_str().into());
+        }
         match self.devices.get_mut(device_id.as_str()) {
             Some(history) => history.insert(link),
             None => {
@@ -116,15 +122,14 @@ impl Links {
     /// Events of before `time` still find their person, and a link of `time` or later links anew.
     pub fn end_person(&mut self, person_id: &str, time: i64) -> EndedLinks {
         let mut ended = EndedLinks::default();
-        for (device_id, history) in &mut self.devices {
+        for device_id in self.devices_of(person_id) {
+            let Some(history) = self.devices.get_mut(&device_id) else { continue };
             if history.in_force(time).is_some_and(|link| link.is_before(time) && link.names(person_id)) {
                 history.insert(Link::unlink(time));
                 ended.links += 1;
-                ended.devices.push(device_id.to_string());
+                ended.devices.push(device_id.into());
             }
         }
-        // The map has no order of its own.
-        ended.devices.sort_unstable();
         ended
     }
 
@@ -144,7 +149,8 @@ impl Links {
     /// They stay as unlinks, since without them an earlier owner's link would be in force again.
     pub fn forget_person(&mut self, person_id: &str) -> EndedLinks {
         let mut ended = EndedLinks::default();
-        for (device_id, history) in &mut self.devices {
+        for device_id in self.devices_of(person_id) {
+            let Some(history) = self.devices.get_mut(&device_id) else { continue };
             let before = ended.links;
             for link in history.as_mut_slice() {
                 if link.names(person_id) {
@@ -153,11 +159,27 @@ impl Links {
                 }
             }
             if ended.links > before {
-                ended.devices.push(device_id.to_string());
+                ended.devices.push(device_id.into());
             }
         }
-        ended.devices.sort_unstable();
         ended
+    }
+
+    /// The devices that a link may give to a person, in byte order.
+    fn devices_of(&mut self, person_id: &str) -> Vec<Box<str>> {
+        let by_person = self.by_person.get_or_insert_with(|| {
+            let mut by_person: HashMap<u64, Vec<Box<str>>> = HashMap::new();
+            for (device_id, history) in &self.devices {
+                for person in history.as_slice().iter().filter_map(|link| link.person_id.as_deref()) {
+                    by_person.entry(xxh3_64(person.as_bytes())).or_default().push(device_id.clone());
+                }
+            }
+            by_person
+        });
+        let mut devices = by_person.get(&xxh3_64(person_id.as_bytes())).cloned().unwrap_or_default();
+        devices.sort_unstable();
+        devices.dedup();
+        devices
     }
 
     /// Forgets a device, as a tombstone says; returns how many links it had.

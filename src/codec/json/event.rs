@@ -84,7 +84,11 @@ fn set<'a>(event: &mut RawEvent<'a>, field: Field, value: Scalar<'a>) -> Result<
         Shape::Text => value.text()?.map(|text| field::set_text(event, field, text)),
         Shape::Flag => value.flag()?.map(|flag| field::set_flag(event, field, flag)),
         Shape::Time => value.time()?.map(|time| field::set_integer(event, field, time)),
-        Shape::Status => value.integer()?.map(|status| field::set_integer(event, field, status)),
+        // Whatever lies outside 0 to 3 is unknown, however far outside.
+        Shape::Status => {
+            let status = if value == Scalar::Huge { Some(i64::MAX) } else { value.integer()? };
+            status.map(|status| field::set_integer(event, field, status))
+        }
         Shape::Share => value.number()?.map(|share| field::set_share(event, field, share)),
         Shape::Symbol => match value.text()? {
             Some(symbol) => Some(field::set_symbol(event, field, symbol).ok_or(Reason::UnknownSymbol)?),

@@ -78,6 +78,7 @@ mod tests {
         check(r#","kind":"RECAP_SHARED"}"#, Err((Reason::RepeatedField, "kind")));
         check(r#","consent":{"lmt":true,"lmt":true}}"#, Err((Reason::RepeatedField, "lmt")));
         check(r#","consent":{"att_status":77,"x":1,"x":2}}"#, Ok(()));
+        check(r#","consent":{"att_status":18446744073709551615}}"#, Ok(()));
         check(r#","consent":{"att_status":2.5}}"#, Err((Reason::WrongType, "att_status")));
         check(r#","consent":"yes"}"#, Err((Reason::WrongType, "consent")));
         check(r#","disclosed":0}"#, Err((Reason::WrongType, "disclosed")));

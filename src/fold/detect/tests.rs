@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::fold::counts::PatternCounts;
 use crate::patterns::scenario::{
