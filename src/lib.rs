@@ -10,6 +10,7 @@ pub mod identity;
 pub mod log;
 pub mod patterns;
 pub mod score;
+mod section;
 pub mod state;
 pub mod synth;
 pub mod telemetry;

@@ -11,7 +11,6 @@ mod hash;
 pub mod overrides;
 mod problem;
 mod schema;
-mod section;
 pub mod sections;
 pub mod settings;
 mod shape;

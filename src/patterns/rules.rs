@@ -9,22 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Pattern;
-
-/// Declares a section of the configuration: every key has a default.
-macro_rules! section {
-    ($(#[$meta:meta])* $name:ident { $($(#[$fmeta:meta])* $field:ident: $type:ty = $default:expr,)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name { $($(#[$fmeta])* pub $field: $type,)+ }
-
-        impl Default for $name {
-            fn default() -> Self {
-                $name { $($field: $default,)+ }
-            }
-        }
-    };
-}
+use crate::section::section;
 
 section! {
     /// P1 `relentless_retargeting`. Customary caps are 3 to 5 a day and 21 to 35 a week; 5 repeats annoy and 10 anger (InSkin/RAPP 2014, a UK survey, from a secondary copy).

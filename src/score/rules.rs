@@ -3,26 +3,8 @@
 //! The structs are the configuration's own form: their doc comments become the comments of the
 //! example file and the descriptions of its JSON Schema.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use crate::section::section;
 use crate::time::WindowLength;
-
-/// Declares a section of the configuration: every key has a default.
-macro_rules! section {
-    ($(#[$meta:meta])* $name:ident { $($(#[$fmeta:meta])* $field:ident: $type:ty = $default:expr,)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name { $($(#[$fmeta])* pub $field: $type,)+ }
-
-        impl Default for $name {
-            fn default() -> Self {
-                $name { $($field: $default,)+ }
-            }
-        }
-    };
-}
 
 section! {
     /// Brand layer: what happened to the brand as a whole. All values are judgement.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::config::section::section;
 use crate::event::kinds;
+use crate::section::section;
 use crate::time::WindowLength;
 
 section! {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::section::section;
+use crate::section::section;
 
 section! {
     /// Names of people, devices, orders, carts and events are replaced by keyed pseudonyms. `run` needs a key; `replay` and `demo` fall back to the published test key.
