@@ -44,16 +44,20 @@ pub trait Stage {
     fn absorb(&mut self, record: &Record, out: &mut Vec<Outgoing>) -> Result<(), StageError>;
 
     /// Ends a step. `at_end`: the assigned partitions of which nothing is left to read. Returns outputs of the
-    /// step as a whole, and the partitions whose standing position must be committed with them.
+    /// step as a whole, and the partitions whose standing position must be committed with them; none by default.
     fn finish(
         &mut self,
-        now: WallTime,
-        at_end: &[TopicPartition],
-        out: &mut Vec<Outgoing>,
-    ) -> Vec<TopicPartition>;
+        _now: WallTime,
+        _at_end: &[TopicPartition],
+        _out: &mut Vec<Outgoing>,
+    ) -> Vec<TopicPartition> {
+        Vec::new()
+    }
 
-    /// What must be remembered with a partition's position.
-    fn metadata(&self, of: &TopicPartition) -> String;
+    /// What must be remembered with a partition's position; nothing by default.
+    fn metadata(&self, _of: &TopicPartition) -> String {
+        String::new()
+    }
 }
 
 /// A stage cannot go on.
@@ -162,7 +166,10 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         Ok(self.publish()? || !nothing)
     }
 
-    fn assign(&mut self, partitions: Vec<(TopicPartition, Option<Position>)>) -> Result<(), WorkerError> {
+    fn assign(
+        &mut self,
+        partitions: impl IntoIterator<Item = (TopicPartition, Option<Position>)>,
+    ) -> Result<(), WorkerError> {
         for (of, position) in partitions {
             let source = &mut self.source;
             let mut history = |from, to| source.read_back(&of, from, to);
@@ -191,14 +198,10 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         self.pending.clear();
         let all: Vec<TopicPartition> = self.assigned.keys().cloned().collect();
         let positions = self.source.rewind(&all)?;
-        for (of, position) in all.into_iter().zip(positions) {
-            self.stage.revoked(&of);
-            let source = &mut self.source;
-            let mut history = |from, to| source.read_back(&of, from, to);
-            self.stage.assigned(&of, position.as_ref(), &mut history)?;
-            self.assigned.insert(of, position.map_or(0, |position| position.next));
+        for of in &all {
+            self.stage.revoked(of);
         }
-        Ok(())
+        self.assign(all.into_iter().zip(positions))
     }
 
     fn absorb(&mut self, records: &[Record]) -> Result<(), WorkerError> {
@@ -229,10 +232,10 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         if self.pending.is_empty() && self.whole.is_empty() {
             return Ok(false);
         }
-        let mut outputs = self.whole.clone();
+        let mut outputs: Vec<&Outgoing> = self.whole.iter().collect();
         let mut commits = Vec::new();
         for (of, pending) in &self.pending {
-            outputs.extend_from_slice(&pending.outputs);
+            outputs.extend(&pending.outputs);
             let standing = self.assigned.get(of).copied().unwrap_or(0);
             let next = pending.next.unwrap_or(standing);
             commits.push(Commit {

@@ -2,6 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Bytes of the ids of moments and alerts.
+const ID_BYTES: usize = 16;
+
+/// The id made of these parts: the first 16 bytes of BLAKE3 over them, each preceded by its length as u32
+/// little-endian, in lower-case hex.
+pub fn id_of_parts(parts: &[&str]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        hasher.update(&length.to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let mut hex = hasher.finalize().to_hex().to_string();
+    hex.truncate(2 * ID_BYTES);
+    hex
+}
+
 /// A moment of trust: one revision of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrustMoment {

@@ -122,7 +122,7 @@ impl<'a> PersonEvent<'a> {
         })
     }
 
-    /// The device as a token; 0 where unknown. Pseudonyms are keyed hashes, so half of one is a token.
+    /// The device as a token; 0 where unknown.
     pub fn device_token(&self) -> u64 {
         half(&self.device)
     }
@@ -133,7 +133,8 @@ impl<'a> PersonEvent<'a> {
     }
 }
 
-fn half(pseudonym: &Pseudonym16) -> u64 {
+/// Half of a pseudonym: pseudonyms are keyed hashes, so it is a token.
+pub fn half(pseudonym: &Pseudonym16) -> u64 {
     let mut raw = [0; 8];
     raw.copy_from_slice(&pseudonym[..8]);
     u64::from_le_bytes(raw)

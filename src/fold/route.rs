@@ -149,6 +149,15 @@ impl Route {
         if late { Routed::TooLate { by_ms } } else { Routed::Logged }
     }
 
+    /// Counts a dead letter of an event topic at a place, for its brand where that can be read.
+    pub fn dead_letter(&mut self, brand: Option<&str>, place: i64, items: &mut Vec<u8>) {
+        let (kind, brand) = match brand {
+            Some(brand) => (ItemKind::DeadLettered, self.brands.number(brand)),
+            None => (ItemKind::Unreadable, 0),
+        };
+        put_other(items, kind, place, &[0; 16], brand);
+    }
+
     /// Ends the links that an erasure names and returns whom to forget.
     pub fn erasure(&mut self, raw: &RawErasure) -> Erase {
         let mut erase = Erase { keys: Vec::new(), links: 0 };

@@ -171,7 +171,7 @@ pub trait Publisher<S: Source> {
     ///
     /// # Errors
     /// See [`LogError`]: aborted steps may be sent again, after an unknown outcome the publisher is spent.
-    fn publish(&mut self, source: &S, outputs: &[Outgoing], commits: &[Commit]) -> Result<(), LogError>;
+    fn publish(&mut self, source: &S, outputs: &[&Outgoing], commits: &[Commit]) -> Result<(), LogError>;
 }
 
 /// Makes publishers under one name; each new one fences the one before.

@@ -28,7 +28,8 @@ pub use apply::{Seen, apply, apply_late_word};
 use self::rules::Rules;
 use self::state::Record;
 use crate::event::kinds::{Channel, PromptType};
-use crate::event::person::PersonEvent;
+use crate::event::person::{PersonEvent, half};
+use crate::identity::Pseudonym;
 
 const SECOND: i64 = crate::time::SECOND_MS;
 const HOUR: i64 = crate::time::HOUR_MS;
@@ -71,11 +72,7 @@ impl Anchor {
     pub fn token(self) -> u64 {
         match self {
             Anchor::None => 0,
-            Anchor::Pseudonym(pseudonym) => {
-                let mut raw = [0; 8];
-                raw.copy_from_slice(&pseudonym[..8]);
-                u64::from_le_bytes(raw)
-            }
+            Anchor::Pseudonym(pseudonym) => half(&pseudonym),
             Anchor::Channel(channel) => u64::from(channel.index()) + 1,
             Anchor::Prompt(prompt) => u64::from(prompt.index()) + 1,
         }
@@ -85,9 +82,7 @@ impl Anchor {
     pub fn text(self) -> Option<String> {
         match self {
             Anchor::None => None,
-            Anchor::Pseudonym(pseudonym) => {
-                Some(pseudonym.iter().map(|byte| format!("{byte:02x}")).collect())
-            }
+            Anchor::Pseudonym(pseudonym) => Some(Pseudonym(pseudonym).to_string()),
             Anchor::Channel(channel) => Some(channel.symbol().to_owned()),
             Anchor::Prompt(prompt) => Some(prompt.symbol().to_owned()),
         }

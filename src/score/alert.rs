@@ -4,11 +4,8 @@ use super::brand::IncidentRecord;
 use super::drop::{AlarmChange, AlarmState, MOVERS, Mover};
 use super::trust::Estimate;
 use crate::event::kinds::IncidentKind;
-use crate::event::output::TrustAlert;
+use crate::event::output::{TrustAlert, id_of_parts};
 use crate::time::{EventTime, WindowLength};
-
-/// Bytes of an alert's id.
-const ID_BYTES: usize = 16;
 
 /// What an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,24 +51,12 @@ pub fn window_alert_id(
     length: WindowLength,
     since: EventTime,
 ) -> String {
-    hash_parts(&[kind.symbol(), brand.unwrap_or(""), &length.to_string(), &since.0.to_string()])
+    id_of_parts(&[kind.symbol(), brand.unwrap_or(""), &length.to_string(), &since.0.to_string()])
 }
 
 /// The id of an alert about an incident: the same over kind, brand and incident.
 pub fn incident_alert_id(brand: &str, incident: &str) -> String {
-    hash_parts(&[AlertKind::BrandIncident.symbol(), brand, incident])
-}
-
-fn hash_parts(parts: &[&str]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-        hasher.update(&length.to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    let mut hex = hasher.finalize().to_hex().to_string();
-    hex.truncate(2 * ID_BYTES);
-    hex
+    id_of_parts(&[AlertKind::BrandIncident.symbol(), brand, incident])
 }
 
 /// An alert with nothing but what every alert has.

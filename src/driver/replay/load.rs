@@ -1,7 +1,7 @@
 //! From files to items: decode, validate, route; what cannot be used is set aside with its reason.
 
 use crate::codec::container::ContainerReader;
-use crate::codec::frame::item::{Item, ItemKind, put_other};
+use crate::codec::frame::item::Item;
 use crate::codec::{avro, json};
 use crate::event::kinds::Topic;
 use crate::event::raw::{RawEvent, RawRecord};
@@ -201,9 +201,5 @@ pub fn count_dead(
     let readable = json::readable(line);
     let place = if arrival.as_stream { frontier.at() } else { readable.event_time };
     let (Some(place), true) = (place, topic.is_person_events()) else { return };
-    let (kind, brand) = match &readable.brand_id {
-        Some(brand) => (ItemKind::DeadLettered, route.brands.number(brand)),
-        None => (ItemKind::Unreadable, 0),
-    };
-    items.put(record, |bytes| put_other(bytes, kind, place, &[0; 16], brand));
+    items.put(record, |bytes| route.dead_letter(readable.brand_id.as_deref(), place, bytes));
 }

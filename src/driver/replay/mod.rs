@@ -17,7 +17,7 @@ use crate::codec::frame::item::{Item, ItemKind, put_other};
 use crate::event::kinds::Topic;
 use crate::event::output::TrustMoment;
 use crate::event::raw::{RawErasure, RawIncident, RawRecord};
-use crate::fold::detect::{self, Detect, Quality};
+use crate::fold::detect::{self, Detect};
 use crate::fold::route::{Frontier, Route, Routed};
 use crate::fold::score::{Mark, Score, ScoreOut};
 use crate::log::files::{self, InputError, TopicFile};
@@ -189,20 +189,14 @@ impl Replay {
         let mut batch = Vec::with_capacity(detect::BATCH_EVENTS);
         for (number, item) in (1..).zip(order::Merge::new(sources)) {
             let (kind, brand, place) = (item.kind(), brand_of(&item), item.place());
-            if matches!(kind, ItemKind::Event | ItemKind::LateWord) {
-                let jurisdiction = route.jurisdictions.name(u32::from(item.jurisdiction()));
-                let event = item.event(jurisdiction).expect("the item was written by this process");
-                if kind == ItemKind::Event {
-                    batch.push((brand, event));
-                } else {
-                    detect.events(&batch, &mut out);
-                    batch.clear();
-                    detect.late_word(brand, &event, &mut out);
-                }
+            let jurisdiction = route.jurisdictions.name(u32::from(item.jurisdiction()));
+            let whole = "the item was written by this process";
+            if kind == ItemKind::Event {
+                batch.push((brand, item.event(jurisdiction).expect(whole)));
             } else {
                 detect.events(&batch, &mut out);
                 batch.clear();
-                apply_other(&mut detect, kind, &item, brand, &mut out);
+                detect.item(&item, brand, place, jurisdiction, &mut out).expect(whole);
             }
             if batch.len() == detect::BATCH_EVENTS {
                 detect.events(&batch, &mut out);
@@ -233,21 +227,6 @@ impl Replay {
         outcome.pairs = detect.pairs();
         outcome.bytes = detect.bytes();
     }
-}
-
-/// Applies an item that is no event.
-fn apply_other(detect: &mut Detect, kind: ItemKind, item: &Item<'_>, brand: u32, out: &mut detect::Output) {
-    let quality = match kind {
-        ItemKind::Erasure => {
-            detect.erase(item.person(), item.place(), out);
-            return;
-        }
-        ItemKind::Late => Quality::Late(brand),
-        ItemKind::DeadLettered => Quality::DeadLettered(brand),
-        ItemKind::Unreadable => Quality::Unreadable,
-        ItemKind::Event | ItemKind::LateWord => return,
-    };
-    detect.quality(item.place(), quality, out);
 }
 
 fn pass_on(score: &mut Score, out: &mut detect::Output, outcome: &mut Outcome, frontier: i64) {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::codec::partial::Partial;
-use crate::driver::clock::WallTime;
 use crate::driver::worker::{Stage, StageError};
 use crate::fold::detect::waiting::Partition;
 use crate::fold::detect::{Detect, Output, Settings};
@@ -123,19 +122,6 @@ impl Stage for DetectStage {
             self.partials(&record.from, frontier, out);
         }
         Ok(())
-    }
-
-    fn finish(
-        &mut self,
-        _now: WallTime,
-        _at_end: &[TopicPartition],
-        _out: &mut Vec<Outgoing>,
-    ) -> Vec<TopicPartition> {
-        Vec::new()
-    }
-
-    fn metadata(&self, _of: &TopicPartition) -> String {
-        String::new()
     }
 }
 

@@ -55,11 +55,10 @@ pub struct RouteStage {
     settings: RouteSettings,
     route: Route,
     sources: BTreeMap<TopicPartition, SourceState>,
-    decoders: BTreeMap<Topic, Decoder>,
+    decoders: [Option<Decoder>; Topic::ALL.len()],
     builders: Vec<FrameBuilder>,
     last_table: Vec<WallTime>,
     now: WallTime,
-    moved: bool,
 }
 
 impl RouteStage {
@@ -69,12 +68,11 @@ impl RouteStage {
         RouteStage {
             route,
             sources: BTreeMap::new(),
-            decoders: Topic::ALL.iter().map(|topic| (*topic, Decoder::new(*topic))).collect(),
+            decoders: Default::default(),
             builders: (0..partitions).map(|_| FrameBuilder::default()).collect(),
             last_table: vec![WallTime(i64::MIN); partitions],
             settings,
             now,
-            moved: false,
         }
     }
 
@@ -108,11 +106,7 @@ impl RouteStage {
             && let Some(place) = self.sources.get(&record.from).and_then(|source| source.frontier.at())
         {
             let brand = json::readable(&record.value).brand_id;
-            let (kind, brand) = match &brand {
-                Some(brand) => (ItemKind::DeadLettered, self.route.brands.number(brand)),
-                None => (ItemKind::Unreadable, 0),
-            };
-            put_other(&mut self.builders[0].items, kind, place, &[0; 16], brand);
+            self.route.dead_letter(brand.as_deref(), place, &mut self.builders[0].items);
         }
         let reason = reject.reason.code().as_bytes().to_vec();
         let mut more = vec![("trustline.reason".to_owned(), reason)];
@@ -180,7 +174,8 @@ impl Stage for RouteStage {
         if let Some(source) = self.sources.get_mut(&record.from) {
             source.last_record = self.now;
         }
-        let mut decoder = self.decoders.remove(&topic).unwrap_or_else(|| Decoder::new(topic));
+        let slot = usize::from(topic.index());
+        let mut decoder = self.decoders[slot].take().unwrap_or_else(|| Decoder::new(topic));
         let outcome = match decoder.decode(&record.value) {
             Ok(RawRecord::Event(raw)) => self.event(&raw, record),
             Ok(RawRecord::Incident(incident)) => {
@@ -200,7 +195,7 @@ impl Stage for RouteStage {
             }
             Err(reject) => Err(reject),
         };
-        self.decoders.insert(topic, decoder);
+        self.decoders[slot] = Some(decoder);
         match outcome {
             Ok(None) => {}
             Ok(Some(by_ms)) => {
@@ -210,7 +205,6 @@ impl Stage for RouteStage {
             }
             Err(reject) => self.dead_letter(topic, record, &reject, out),
         }
-        self.moved = true;
         Ok(())
     }
 
@@ -269,7 +263,6 @@ impl Stage for RouteStage {
                 headers: Vec::new(),
             });
         }
-        self.moved = false;
         // A table's entries stand in the transaction that commits their sources' positions.
         if out.len() > before { self.sources.keys().cloned().collect() } else { Vec::new() }
     }

@@ -8,7 +8,6 @@ use serde_json::json;
 use crate::codec::canonical::encode_incident;
 use crate::codec::json::Decoder;
 use crate::codec::partial::Partial;
-use crate::driver::clock::WallTime;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
 use crate::event::output::BrandTrust;
@@ -131,18 +130,5 @@ impl Stage for ScoreStage {
         self.fold(record)?;
         self.publish(out);
         Ok(())
-    }
-
-    fn finish(
-        &mut self,
-        _now: WallTime,
-        _at_end: &[TopicPartition],
-        _out: &mut Vec<Outgoing>,
-    ) -> Vec<TopicPartition> {
-        Vec::new()
-    }
-
-    fn metadata(&self, _of: &TopicPartition) -> String {
-        String::new()
     }
 }

@@ -22,6 +22,7 @@ use self::duplicates::Duplicates;
 use self::store::{PairKey, Store};
 use self::windows::WindowTally;
 use super::counts::{Counts, PipelineCounts};
+use crate::codec::frame::item::{DamagedItem, Item, ItemKind};
 use crate::event::kinds::Topic;
 use crate::event::output::TrustMoment;
 use crate::event::person::{KeyKind, PersonEvent};
@@ -270,6 +271,37 @@ impl Detect {
         });
         self.publish(&key, event.time, event.place, event.event_id, event.jurisdiction, out);
         self.store.save(&key, &self.record);
+    }
+
+    /// Applies an item of the log at a place.
+    ///
+    /// # Errors
+    /// When it is to be an event and its bytes do not hold one; nothing is applied then.
+    pub fn item(
+        &mut self,
+        item: &Item<'_>,
+        brand: u32,
+        place: i64,
+        jurisdiction: &str,
+        out: &mut Output,
+    ) -> Result<(), DamagedItem> {
+        match item.kind() {
+            kind @ (ItemKind::Event | ItemKind::LateWord) => {
+                let event = PersonEvent { place, ..item.event(jurisdiction)? };
+                if kind == ItemKind::Event {
+                    self.event(brand, &event, out);
+                } else {
+                    self.late_word(brand, &event, out);
+                }
+            }
+            ItemKind::Erasure => {
+                self.erase(item.person(), place, out);
+            }
+            ItemKind::Late => self.quality(place, Quality::Late(brand), out),
+            ItemKind::DeadLettered => self.quality(place, Quality::DeadLettered(brand), out),
+            ItemKind::Unreadable => self.quality(place, Quality::Unreadable, out),
+        }
+        Ok(())
     }
 
     /// Stores a decision or (un)subscription that came too late to count anywhere else.

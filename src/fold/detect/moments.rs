@@ -1,6 +1,7 @@
 //! The life of a moment: opened by a trigger, raised by a stronger one, taken back, forgotten.
 
-use crate::event::output::TrustMoment;
+use crate::event::output::{TrustMoment, id_of_parts};
+use crate::identity::Pseudonym;
 use crate::patterns::state::{Opened, Record};
 use crate::patterns::{Anchor, Evidence, Pattern, Trigger};
 use crate::time::DAY_MS;
@@ -124,21 +125,17 @@ pub fn publish(
     weight: f64,
     config_hash: &str,
 ) -> TrustMoment {
-    let (person, opening_event) = (hex(person), hex(&revision.opening_event));
+    let pattern = revision.pattern.name();
+    let (person, opening_event) =
+        (Pseudonym(*person).to_string(), Pseudonym(revision.opening_event).to_string());
     let anchor = revision.anchor.text();
-    let mut hasher = blake3::Hasher::new();
-    for part in [revision.pattern.name(), brand, &person, anchor.as_deref().unwrap_or(""), &opening_event] {
-        let length = u32::try_from(part.len()).expect("names and ids are short");
-        hasher.update(&length.to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
     TrustMoment {
-        moment_id: hex(&hasher.finalize().as_bytes()[..16]),
+        moment_id: id_of_parts(&[pattern, brand, &person, anchor.as_deref().unwrap_or(""), &opening_event]),
         revision: i32::from(revision.revision),
         status: if revision.retracted { "RETRACTED" } else { "OPEN" }.to_owned(),
         brand_id: brand.to_owned(),
         person,
-        pattern: revision.pattern.name().to_owned(),
+        pattern: pattern.to_owned(),
         severity: i32::from(revision.severity),
         weight,
         event_time: revision.event_time,
@@ -149,10 +146,6 @@ pub fn publish(
         evidence: revision.evidence.json(),
         config_hash: config_hash.to_owned(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn explanation(pattern: Pattern, retracted: bool) -> &'static str {

@@ -7,7 +7,7 @@ use crate::codec::frame::item::{Item, ItemKind};
 use crate::codec::frame::{Frame, FrameError};
 use crate::event::kinds::Topic;
 
-use super::{Detect, Output, Quality};
+use super::{Detect, Output};
 
 /// One partition of the person events: frames in, the frontier's moves and the fold's outputs out.
 pub struct Partition {
@@ -16,7 +16,6 @@ pub struct Partition {
     counts: BTreeMap<Topic, u32>,
     frontier: Option<i64>,
     waiting: Vec<Waiting>,
-    received: u64,
 }
 
 /// An item that waits, with the names its numbers stand for.
@@ -42,7 +41,6 @@ impl Partition {
             counts: BTreeMap::new(),
             frontier: None,
             waiting: Vec::new(),
-            received: 0,
         }
     }
 
@@ -86,7 +84,6 @@ impl Partition {
                 jurisdiction: jurisdiction.cloned().ok_or(FrameError::Damaged("jurisdiction number"))?,
                 bytes: item.bytes().into(),
             });
-            self.received += 1;
         }
         for (topic, count) in frame.table.partitions {
             let known = self.counts.entry(topic).or_default();
@@ -123,30 +120,11 @@ impl Partition {
         }
         ready.sort_by(|a, b| a.place.cmp(&b.place).then_with(|| a.item().cmp_applied(&b.item())));
         for waiting in &ready {
-            apply(&mut self.detect, waiting, out);
+            let applied =
+                self.detect.item(&waiting.item(), waiting.brand, waiting.place, &waiting.jurisdiction, out);
+            applied.expect("events are checked when they arrive");
         }
         self.detect.advance(frontier, out);
-    }
-}
-
-fn apply(detect: &mut Detect, waiting: &Waiting, out: &mut Output) {
-    let (item, brand) = (waiting.item(), waiting.brand);
-    match item.kind() {
-        ItemKind::Event | ItemKind::LateWord => {
-            let mut event = item.event(&waiting.jurisdiction).expect("events are checked when they arrive");
-            event.place = waiting.place;
-            if item.kind() == ItemKind::Event {
-                detect.event(brand, &event, out);
-            } else {
-                detect.late_word(brand, &event, out);
-            }
-        }
-        ItemKind::Erasure => {
-            detect.erase(item.person(), waiting.place, out);
-        }
-        ItemKind::Late => detect.quality(waiting.place, Quality::Late(brand), out),
-        ItemKind::DeadLettered => detect.quality(waiting.place, Quality::DeadLettered(brand), out),
-        ItemKind::Unreadable => detect.quality(waiting.place, Quality::Unreadable, out),
     }
 }
 

@@ -56,7 +56,7 @@ impl Publisher<KafkaSource> for KafkaPublisher {
     fn publish(
         &mut self,
         source: &KafkaSource,
-        outputs: &[Outgoing],
+        outputs: &[&Outgoing],
         commits: &[Commit],
     ) -> Result<(), LogError> {
         let Some(membership) = source.membership() else {
@@ -77,7 +77,7 @@ impl Publisher<KafkaSource> for KafkaPublisher {
 impl KafkaPublisher {
     fn send_and_commit(
         &self,
-        outputs: &[Outgoing],
+        outputs: &[&Outgoing],
         commits: &[Commit],
         membership: &ConsumerGroupMetadata,
     ) -> Result<(), KafkaError> {

@@ -324,7 +324,7 @@ impl Publisher<MemorySource> for MemoryPublisher {
     fn publish(
         &mut self,
         source: &MemorySource,
-        outputs: &[Outgoing],
+        outputs: &[&Outgoing],
         commits: &[Commit],
     ) -> Result<(), LogError> {
         let fault = {
@@ -356,7 +356,7 @@ impl Publisher<MemorySource> for MemoryPublisher {
         let timestamp_ms = Some(state.clock_ms);
         for (output, partition) in outputs.iter().zip(targets) {
             let from = TopicPartition { topic: Arc::clone(&output.topic), partition: partition as i32 };
-            let Outgoing { topic, key, value, headers, .. } = output.clone();
+            let Outgoing { topic, key, value, headers, .. } = (*output).clone();
             let log = state.topics.get_mut(&topic).and_then(|topic| topic.get_mut(partition));
             let log = log.expect("the target was looked up");
             let offset = log.end();
@@ -425,7 +425,7 @@ mod tests {
         let faults = [Some(Fault::Abort), None, Some(Fault::LostBefore), Some(Fault::LostAfter)];
         let mut publishers = log.publishers("p", move |step| faults[step as usize]);
         let mut publisher = publishers.publisher().unwrap();
-        let mut step = |value: &str, next| publisher.publish(&source, &[out(value)], &[commit(next)]);
+        let mut step = |value: &str, next| publisher.publish(&source, &[&out(value)], &[commit(next)]);
         assert!(matches!(step("a", 1), Err(LogError::Aborted { .. })));
         assert_eq!(step("b", 2).map_err(|error| error.to_string()), Ok(()));
         assert!(matches!(step("c", 3), Err(LogError::Unknown { .. })));
@@ -461,8 +461,8 @@ mod tests {
         let mut publishers = log.publishers("p", |_| None);
         let mut older = publishers.publisher().unwrap();
         let mut newer = publishers.publisher().unwrap();
-        assert!(matches!(older.publish(&source, &[out("a")], &[]), Err(LogError::Fatal { .. })));
-        newer.publish(&source, &[out("b")], &[]).unwrap();
+        assert!(matches!(older.publish(&source, &[&out("a")], &[]), Err(LogError::Fatal { .. })));
+        newer.publish(&source, &[&out("b")], &[]).unwrap();
         assert_eq!(values(&log), ["b"]);
     }
 
@@ -473,14 +473,14 @@ mod tests {
         assert_eq!(assigned(&mut first), 2);
         let mut publisher = log.publishers("p", |_| None).publisher().unwrap();
         let mut second = log.reader("g", &["in"]);
-        assert!(matches!(publisher.publish(&first, &[out("a")], &[]), Err(LogError::Aborted { .. })));
+        assert!(matches!(publisher.publish(&first, &[&out("a")], &[]), Err(LogError::Aborted { .. })));
         assert!(matches!(first.next(WAIT).unwrap(), Inbound::Revoked(gone) if gone.len() == 1));
         assert_eq!(assigned(&mut second), 1);
         assert!(matches!(first.next(WAIT).unwrap(), Inbound::Nothing));
-        publisher.publish(&first, &[out("b")], &[]).unwrap();
+        publisher.publish(&first, &[&out("b")], &[]).unwrap();
         first.leave();
         assert_eq!(assigned(&mut second), 1);
-        assert!(matches!(publisher.publish(&first, &[out("c")], &[]), Err(LogError::Aborted { .. })));
+        assert!(matches!(publisher.publish(&first, &[&out("c")], &[]), Err(LogError::Aborted { .. })));
         assert_eq!(values(&log), ["b"]);
     }
 }
