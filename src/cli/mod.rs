@@ -13,6 +13,7 @@ pub mod topics;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::driver::causes;
 use clap::{Parser, Subcommand};
 
 /// Finds the moments in which a brand's use of personal data costs or earns trust.
@@ -83,7 +84,7 @@ pub fn run(cli: &Cli) -> Exit {
     match outcome {
         Ok(()) => Exit::Done,
         Err(failure) => {
-            tell(&format!("trustline: {}", chain(failure.error.as_ref())));
+            tell(&format!("trustline: {}", causes(failure.error.as_ref())));
             failure.exit
         }
     }
@@ -114,15 +115,4 @@ impl Failure {
 pub fn tell(line: &str) {
     use std::io::Write;
     drop(writeln!(std::io::stderr(), "{line}"));
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

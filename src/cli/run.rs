@@ -10,11 +10,14 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::pseudonym::configured_key;
-use super::{Failure, chain, config, tell};
+use super::{Failure, config, tell};
 use crate::codec::json::Decoder;
+use crate::config::effective;
 use crate::config::sections::LostOffsets;
 use crate::driver::assembly::Assembly;
+use crate::driver::causes;
 use crate::driver::clock::{Clock, SystemClock};
+use crate::driver::stages::recovery::Keeping;
 use crate::driver::topics::WantedTopic;
 use crate::driver::worker::{Stage, Worker, WorkerError};
 use crate::event::kinds::Topic;
@@ -23,6 +26,7 @@ use crate::fold::route::Route;
 use crate::log::kafka::admin::{TopicState, read_topic, topic_states};
 use crate::log::kafka::{Connection, KafkaPublishers, KafkaSource};
 use crate::log::{LogError, Record};
+use crate::state::{SnapshotStore, StoreError};
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +34,10 @@ pub struct Args {
     /// Stages to run; all by default.
     #[arg(long, value_delimiter = ',')]
     pub stages: Vec<StageName>,
+    /// Where no snapshot can be read and the log no longer begins at its start, fold what is left of it. Counts
+    /// of windows that were open then are too low.
+    #[arg(long)]
+    pub rebuild: bool,
 }
 
 /// A stage.
@@ -73,6 +81,7 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let connection = Connection::of(&config).map_err(Failure::usage)?;
     let mut assembly = Assembly::new(config, key);
     assembly.provisional = true;
+    assembly.keeping = Some(keeping(&assembly, args.rebuild).map_err(Failure::usage)?);
     let stop = Arc::new(AtomicBool::new(false));
     on_signal(&stop).map_err(Failure::running)?;
     let topics = crate::driver::topics::wanted(assembly.config());
@@ -111,6 +120,17 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
 #[derive(Debug, thiserror::Error)]
 #[error("a worker panicked: this is a fault of trustline")]
 struct Panicked;
+
+/// Opens the store of snapshots, and keeps the configuration there for those who fold under it later.
+fn keeping(assembly: &Assembly, rebuild: bool) -> Result<Keeping, StoreError> {
+    let config = assembly.config();
+    let state = &config.settings.state;
+    let variables: Vec<(String, String)> = std::env::vars().collect();
+    let store = SnapshotStore::open(&state.url, &variables)?;
+    store.put_config(config.hash(), &effective(&config.settings).unwrap_or_default())?;
+    let every_ms = state.snapshot_every_ms;
+    Ok(Keeping { store: Arc::new(store), every_ms, in_background: true, rebuild })
+}
 
 /// Checks that the topics are there; returns the source topics and their partition counts.
 fn check_topics(
@@ -154,7 +174,7 @@ fn patiently<T>(
         match ask() {
             Ok(answer) => return Ok(Some(answer)),
             Err(error @ LogError::Unavailable { .. }) => {
-                tell(&format!("trustline: {}; trying again", chain(&error)));
+                tell(&format!("trustline: {}; trying again", causes(&error)));
                 thread::sleep(RETRY);
             }
             Err(error) => return Err(error),
@@ -195,13 +215,13 @@ fn run_stage(
             let topic = names.own("person-events");
             let source =
                 KafkaSource::new(connection, &format!("{group}-detect"), &[&topic], LostOffsets::Stop)?;
-            drive(Worker::new(source, publishers("detect"), assembly.detect_stage(), clock), stop)
+            drive(Worker::new(source, publishers("detect"), assembly.detect_stage()?, clock), stop)
         }
         StageName::Score => {
             let topic = names.own("brand-partials");
             let source =
                 KafkaSource::new(connection, &format!("{group}-score"), &[&topic], LostOffsets::Stop)?;
-            drive(Worker::new(source, publishers("score"), assembly.score_stage(), clock), stop)
+            drive(Worker::new(source, publishers("score"), assembly.score_stage()?, clock), stop)
         }
     }
 }
@@ -214,13 +234,13 @@ fn drive<T: Stage>(
         match worker.step(STEP) {
             Ok(_) => {}
             Err(error) if error.is_passing() => {
-                tell(&format!("trustline: {}; trying again", chain(&error)));
+                tell(&format!("trustline: {}; trying again", causes(&error)));
                 thread::sleep(RETRY);
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    worker.finish_work()
 }
 
 /// Identity is joined on arrival, so all links that are there are read first.

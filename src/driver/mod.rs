@@ -7,3 +7,15 @@ pub mod replay;
 pub mod stages;
 pub mod topics;
 pub mod worker;
+
+/// An error with everything that caused it, on one line.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

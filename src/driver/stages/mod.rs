@@ -1,6 +1,7 @@
 //! The three stages as the step loop drives them: records in, outputs and metadata out.
 
 pub mod detect;
+pub mod recovery;
 pub mod route;
 pub mod score;
 
