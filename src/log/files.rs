@@ -53,7 +53,7 @@ pub enum InputError {
         source: io::Error,
     },
     /// The folder holds no file of a topic.
-    #[error("the input folder {} holds no file of a topic; a topic's file is named like ad-deliveries.jsonl, clickstream.jsonl.gz or messages.avro", path.display())]
+    #[error("the input folder {} holds no file of a topic; a topic's file is named like ad-deliveries.jsonl, clickstream.jsonl.gz or messages.avro; files of other forms need [[input]] or --mapping", path.display())]
     Empty {
         /// The folder.
         path: PathBuf,

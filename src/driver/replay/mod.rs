@@ -240,7 +240,7 @@ impl Replay {
                 batch.clear();
             }
             if batch.is_empty() && !out.windows.is_empty() {
-                pass_on(score, &mut out, outcome, place);
+                pass_on(score, &mut out, outcome, Some(place));
             }
             if number % PROGRESS_EVERY == 0 {
                 progress.applied(PROGRESS_EVERY, total);
@@ -252,7 +252,7 @@ impl Replay {
             detect.advance(end, &mut out);
         }
         detect.close_all(&mut out);
-        pass_on(score, &mut out, outcome, end.unwrap_or(i64::MIN));
+        pass_on(score, &mut out, outcome, end);
         score.finish(&mut outcome.score);
         for topic in Topic::ALL.iter().copied().filter(|topic| topic.is_person_events()) {
             let (tally, account) = (detect.tally(topic), outcome.ledger.of(topic));
@@ -266,7 +266,8 @@ impl Replay {
     }
 }
 
-fn pass_on(score: &mut Score, out: &mut detect::Output, outcome: &mut Outcome, frontier: i64) {
+/// Hands what `detect` gave to `score`, and how far event time has come; where no event was applied it stands still.
+fn pass_on(score: &mut Score, out: &mut detect::Output, outcome: &mut Outcome, frontier: Option<i64>) {
     outcome.moments.append(&mut out.moments);
     for window in out.windows.drain(..) {
         score.counts(0, &window.brand, window.length, EventTime(window.start), Mark::Closed, &window.counts);
@@ -274,8 +275,10 @@ fn pass_on(score: &mut Score, out: &mut detect::Output, outcome: &mut Outcome, f
     for (length, start, counts) in out.pipeline.drain(..) {
         score.pipeline(0, length, EventTime(start), Mark::Closed, counts);
     }
-    score.frontier(0, EventTime(frontier), 1);
-    score.advance(&mut outcome.score);
+    if let Some(frontier) = frontier {
+        score.frontier(0, EventTime(frontier), 1);
+        score.advance(&mut outcome.score);
+    }
 }
 
 fn events_of(files: &[TopicFile]) -> impl Iterator<Item = &TopicFile> {
