@@ -107,6 +107,11 @@ fn the_samples_of_real_data_are_accounted_for() {
     assert_eq!(place.lines("dead-letters.jsonl"), [] as [Value; 0]);
     // Nobody knows what the recommendations rest on, so they are no moments.
     assert_eq!(place.lines("moments.jsonl"), [] as [Value; 0]);
+    let states: Vec<Value> =
+        place.lines("alerts.jsonl").iter().map(|alert| json!([alert["kind"], alert["state"]])).collect();
+    let count = |state: &str| states.iter().filter(|have| **have == json!(["BRAND_INCIDENT", state])).count();
+    // All thirteen incidents weigh 0.2 or more, and have faded years before the recommendations.
+    assert_eq!((states.len(), count("OPEN"), count("RESOLVED")), (26, 13, 13));
     let first = place.results();
     assert_eq!(first, {
         place.ledger(&samples(), &[&["--config", &config], &breaches[..]].concat());
@@ -114,6 +119,60 @@ fn the_samples_of_real_data_are_accounted_for() {
     });
     let alone = place.ledger(&samples(), &breaches);
     assert_eq!(alone, BTreeMap::from([("brand-incidents".to_owned(), incidents)]));
+    assert_eq!(place.results(), [""; 4], "time stands still where nobody does anything");
+}
+
+/// A table in which sixty people each have one row at noon of 6 February 2016.
+fn at_noon(kind: &str) -> String {
+    let rows: String = (0..60).map(|who| format!("1454760000,p{who},{kind},0,\n")).collect();
+    format!("at,who,kind,bot,device\n{rows}")
+}
+
+#[test]
+fn a_breach_weighs_on_the_brand_that_people_visit() {
+    let place = Place::new();
+    place.write("shop.toml", SHOP);
+    std::fs::create_dir(place.path("in")).unwrap();
+    std::fs::copy(samples().join("breaches/breaches.jsonl"), place.path("in/breaches.jsonl")).unwrap();
+    place.write("in/visits.csv", at_noon("recap"));
+    let arguments =
+        ["--mapping", "breaches.jsonl=breaches", "--mapping", "visits.csv=shop.toml,brand=ownedcore.com"];
+    place.ledger(&place.path("in"), &arguments);
+    let windows = place.lines("brand-trust.jsonl");
+    let hour = windows.iter().find(|window| window["window"] == "1h").unwrap();
+    assert_eq!((&hour["people_reached"], &hour["window_end"]), (&json!(60), &json!(1_454_763_600_000_i64)));
+    // 880,331 accounts, disclosed on that day at 02:53:13; a breach weighs half after 90 days.
+    let severity = 0.25 * (1.0 + 880_331.0 / 1e4_f64).log10();
+    let days = (1_454_763_600 - 1_454_727_193) as f64 / 86_400.0;
+    let expected = 100.0 * (-severity * (-days / 90.0).exp2()).exp();
+    let layer = hour["brand_layer"].as_f64().unwrap();
+    assert!((layer - expected).abs() < 1e-9, "{layer} is not {expected}");
+}
+
+#[test]
+fn records_that_only_their_content_tells_apart_come_in_one_order_whatever_file_they_are_in() {
+    let mapping = SHOP.replace("{$source}:{$row}", "{who}").replace(
+        "kind = { path = \"kind\", table = { view = \"PAGE_VIEW\",",
+        "prompt_type = { constant = \"COOKIES\" }\n\
+         kind = { path = \"kind\", table = { yes = \"CONSENT_GRANTED\", no = \"CONSENT_REFUSED\",",
+    );
+    let windows = |first, second| {
+        let place = Place::new();
+        place.write("ids.toml", &mapping);
+        place.write("shop.toml", SHOP);
+        place.write("in/a.csv", at_noon(first));
+        place.write("in/b.csv", at_noon(second));
+        place.write("in/touches.csv", at_noon("recap"));
+        let arguments = ["--mapping", "touches.csv=shop.toml,brand=b", "--mapping", "*.csv=ids.toml,brand=b"];
+        let ledger = place.ledger(&place.path("in"), &arguments);
+        assert_eq!(ledger["clickstream"], json!({"read": 180, "applied": 120, "duplicate": 60}));
+        place.lines("brand-trust.jsonl")
+    };
+    let yes_first = windows("yes", "no");
+    // The symbols are encoded in the order of the schema, in which a refusal comes after.
+    let first = &yes_first[0];
+    assert_eq!((&first["consent_granted"], &first["consent_refused"]), (&json!(60), &json!(0)));
+    assert_eq!(yes_first, windows("no", "yes"));
 }
 
 #[test]
@@ -163,7 +222,7 @@ event_id = { template = "{$source}:{$row}" }
 event_time = { path = "at", time = "epoch_s" }
 brand_id = { path = "$brand" }
 person_id = { path = "who" }
-kind = { path = "kind", table = { view = "PAGE_VIEW" } }
+kind = { path = "kind", table = { view = "PAGE_VIEW", recap = "RECAP_VIEWED" } }
 [[event]]
 topic = "identity-links"
 when = [{ path = "device", exists = true }]
