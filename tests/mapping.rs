@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use trustline::config::{Config, Input};
 use trustline::event::kinds::Topic;
 use trustline::event::mapping::{
     Mapped, Mapper, Mapping, Outcome, PRESETS, RECORD_BYTES_MAX, RecordAt, preset,
@@ -189,10 +190,12 @@ fn ids_are_the_same_in_every_run_and_occur_once() {
 }
 
 #[test]
-fn the_example_of_the_page_works() {
+fn the_examples_of_the_page_work() {
     let page = include_str!("../docs/mappings.md");
-    let (_, rest) = page.split_once("```toml\n").expect("an example");
-    let (example, _) = rest.split_once("```").expect("its end");
+    let mut examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let input = examples.next().expect("an input of the configuration");
+    assert_eq!(Config::load(&Input::text(input)).expect("no problems").settings.inputs.len(), 1);
+    let example = examples.next().expect("a mapping");
     let mapper = Mapping::from_toml(example).expect("TOML").check().expect("no problems");
     // Its format is CSV; the rules themselves do not mind where a record comes from.
     let record = json!({

@@ -99,13 +99,13 @@ fn mapper(input: &ForeignInput) -> Result<Mapper, InputError> {
 
 /// The files that a pattern fits.
 fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, InputError> {
-    let unreadable = |path: &Path, source| InputError::Folder { path: path.to_owned(), source };
-    std::fs::read_dir(folder).map_err(|source| unreadable(folder, source))?;
+    let unreadable = |path, source| InputError::Folder { path, source };
+    std::fs::read_dir(folder).map_err(|source| unreadable(folder.to_owned(), source))?;
     let nothing = || InputError::NoFile { path: folder.to_owned(), pattern: pattern.to_owned() };
     let below = Path::new(&glob::Pattern::escape(&folder.to_string_lossy())).join(pattern);
     let mut paths = Vec::new();
     for path in glob::glob(&below.to_string_lossy()).map_err(|_| nothing())? {
-        let path = path.map_err(|error| unreadable(&error.path().to_owned(), error.into()))?;
+        let path = path.map_err(|error| unreadable(error.path().to_owned(), error.into()))?;
         if !path.is_dir() && !files::is_of_topic(&path) {
             paths.push(path);
         }
