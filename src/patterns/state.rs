@@ -4,6 +4,8 @@
 //! fixed width, packed without gaps. Absent sections cost nothing. The stored form is also the form
 //! in snapshots: `present bitmap, head, counts of present sections, entries`, little-endian.
 
+mod check;
+
 /// Upper limit of sections of a record.
 pub const SECTIONS: usize = 22;
 
