@@ -15,6 +15,7 @@ use std::path::Path;
 
 use crate::codec::canonical::{encode_event, encode_incident};
 use crate::codec::frame::item::{Item, ItemKind, put_other};
+use crate::config::sections::ForeignInput;
 use crate::event::kinds::Topic;
 use crate::event::output::TrustMoment;
 use crate::event::raw::{RawErasure, RawIncident, RawRecord};
@@ -28,7 +29,6 @@ use self::aside::{Aside, SetAside};
 use self::foreign::ForeignFile;
 use self::ledger::{Account, Ledger};
 use self::load::{Arrival, Items};
-use crate::config::sections::ForeignInput;
 
 /// Told how far a replay is.
 pub trait Progress {
