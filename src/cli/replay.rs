@@ -6,7 +6,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::pseudonym::configured_key;
-use super::{Failure, config, tell};
+use super::{Failure, config, tell, what_if};
 use crate::driver::assembly::Assembly;
 use crate::driver::replay::{Outcome, Progress, write};
 use crate::identity::PseudonymKey;
@@ -22,6 +22,12 @@ pub struct Args {
     /// Each file is one source and its lines are in the order of arrival, so records can be late.
     #[arg(long)]
     pub as_stream: bool,
+    /// Also run under this configuration, and print how the trust in each brand would differ.
+    #[arg(long, value_name = "OTHER.toml")]
+    pub what_if: Option<PathBuf>,
+    /// Print the difference as JSON.
+    #[arg(long, requires = "what_if")]
+    pub json: bool,
 }
 
 /// Runs the command.
@@ -31,22 +37,27 @@ pub struct Args {
 pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let started = Instant::now();
     let config = config::load(file)?;
+    let other = args.what_if.as_deref().map(|other| config::load(Some(other))).transpose()?;
     let key = configured_key(&config).map_err(Failure::usage)?.unwrap_or_else(|| {
         tell("no pseudonym key is configured: using the published test key, so pseudonyms are not secret");
         PseudonymKey::test_key()
     });
     let mut bar = Bar::new();
-    let replay = Assembly::new(config, key).replay(args.as_stream);
+    let replay = Assembly::new(config, key.clone()).replay(args.as_stream);
     let mut outcome = replay.run(&args.input, &mut bar).map_err(Failure::usage)?;
     bar.done();
     write::write_all(&mut outcome, &args.out).map_err(Failure::running)?;
     report(&outcome, started.elapsed().as_secs_f64());
     let unbalanced: Vec<String> = outcome.ledger.unbalanced().map(|(topic, _)| topic.to_owned()).collect();
-    if unbalanced.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::running(Unbalanced { topics: unbalanced.join(", ") }))
+    if !unbalanced.is_empty() {
+        return Err(Failure::running(Unbalanced { topics: unbalanced.join(", ") }));
     }
+    let Some(other) = other else { return Ok(()) };
+    let mut bar = Bar::new();
+    let replay = Assembly::new(other, key).replay(args.as_stream);
+    let after = replay.run(&args.input, &mut bar).map_err(Failure::usage)?;
+    bar.done();
+    what_if::tell_difference(&outcome.score, &after.score, args.json)
 }
 
 /// Records are not accounted for.
@@ -79,12 +90,12 @@ fn report(outcome: &Outcome, seconds: f64) {
 }
 
 /// A progress bar; hidden where standard error is no terminal.
-struct Bar {
+pub(super) struct Bar {
     bar: ProgressBar,
 }
 
 impl Bar {
-    fn new() -> Bar {
+    pub(super) fn new() -> Bar {
         let bar = ProgressBar::new_spinner();
         let style = ProgressStyle::with_template("{msg} {human_pos}/{human_len} {bar:40} {elapsed}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -92,7 +103,7 @@ impl Bar {
         Bar { bar }
     }
 
-    fn done(&self) {
+    pub(super) fn done(&self) {
         self.bar.finish_and_clear();
     }
 }
