@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::label::Label;
-use crate::event::kinds::Topic;
+use crate::event::kinds::{Kind, Topic};
 use crate::event::raw::RawEvent;
 use crate::time::DAY_MS;
 
@@ -59,12 +59,13 @@ impl Gaps {
     /// Looks for what an event lacks.
     pub fn look(&mut self, event: &RawEvent<'_>) {
         let ads = event.topic == Topic::AdDeliveries;
+        let of_message = matches!(event.kind, Kind::Sent | Kind::Opened | Kind::Clicked);
         let absent = [
             event.person_id.is_none(),
             event.device_id.is_none(),
             ads && event.page_view_id.is_none(),
             ads && event.retargeting.is_none(),
-            event.topic == Topic::Messages && event.message_id.is_none(),
+            of_message && event.message_id.is_none(),
         ];
         let owner = || self.owners.get(event.device_id?).map(String::as_str);
         let Some(person) = event.person_id.or_else(owner) else { return };

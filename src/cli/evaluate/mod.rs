@@ -66,8 +66,8 @@ struct Report {
     all: Row,
     /// Labels that were missed.
     missed: usize,
-    /// Of these, found in the same traffic with nothing missing; null where that is not known.
-    found_when_complete: Option<usize>,
+    /// Of these, missed in the same traffic with nothing missing too, by pattern; null where that is not known.
+    missed_when_complete: Option<BTreeMap<String, u64>>,
     /// What the events behind the missed and the found labels lack.
     gaps: Vec<Gap>,
     /// Records of the input that were set aside.
@@ -192,14 +192,19 @@ fn report(
         let complete = complete.and_then(|complete| complete.patterns.get(pattern)).copied();
         (pattern.clone(), row(*score, complete))
     };
-    let found_then = |complete: &Scorecard| {
-        card.missed.iter().filter(|label| complete.missed.binary_search(label).is_err()).count()
+    let missed_too = |complete: &Scorecard| {
+        let mut by_pattern: BTreeMap<String, u64> = BTreeMap::new();
+        for label in card.missed.iter().filter(|label| complete.missed.binary_search(label).is_ok()) {
+            let pattern = measured.labels.get(*label).map(|label| label.pattern.clone());
+            *by_pattern.entry(pattern.unwrap_or_default()).or_default() += 1;
+        }
+        by_pattern
     };
     Report {
         patterns: card.patterns.iter().map(of_pattern).collect(),
         all: row(card.total(), complete.map(Scorecard::total)),
         missed: card.missed.len(),
-        found_when_complete: complete.map(found_then),
+        missed_when_complete: complete.map(missed_too),
         gaps: gaps.report(&card.missed),
         dead_letters: measured.outcome.ledger.accounts.values().map(|account| account.dead_lettered).sum(),
         sensitivity,
@@ -212,10 +217,16 @@ fn text(report: &Report, card: &Scorecard, complete: Option<&Scorecard>) -> Stri
         text.push_str("\nNothing that was planted was missed.\n");
     } else {
         text.push_str(&format!("\n{} planted moments were missed.", report.missed));
-        if let Some(found) = report.found_when_complete {
+        if let Some(too) = &report.missed_when_complete {
+            let left: u64 = too.values().sum();
             text.push_str(&format!(
-                " {found} of them are found in the same traffic with no id or field missing:\nwhat a stream does not say cannot be detected."
+                " In the same traffic with no id or field missing all but {left} of them\nare found: what a stream does not say cannot be detected."
             ));
+            if left > 0 {
+                let too: Vec<String> =
+                    too.iter().map(|(pattern, count)| format!("{pattern} {count}")).collect();
+                text.push_str(&format!(" The others: {}.", too.join(", ")));
+            }
         }
         if report.dead_letters > 0 {
             text.push_str(&format!(" {} damaged records were set aside.", report.dead_letters));

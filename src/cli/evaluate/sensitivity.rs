@@ -136,7 +136,11 @@ impl fmt::Display for Sensitivity {
                         format!("{} {} to {}", visible(&one.brand_id), one.rank_before, one.rank_after)
                     })
                     .collect();
-                let moved = if moved.is_empty() { "none".to_owned() } else { moved.join(", ") };
+                let moved = match (moved.is_empty(), trial.change_max == 0.0) {
+                    (true, true) => "none; never were enough people at risk".to_owned(),
+                    (true, false) => "none".to_owned(),
+                    (false, _) => moved.join(", "),
+                };
                 writeln!(
                     f,
                     "    {:<28} {:>6} {:>6.2} {:>+15.2}  {moved}",

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::out::{print, print_json};
 use super::{Failure, config};
 use crate::config::{Config, source};
-use crate::driver::outputs::BrandOutputs;
+use crate::driver::outputs::{BrandOutputs, ReadError};
 use crate::event::output::{BrandTrust, PatternTrust, TrustAlert, TrustMoment};
 use crate::patterns::Pattern;
 use crate::score::rules::ScoreRules;
@@ -22,7 +22,7 @@ use crate::time::WindowLength;
 pub struct Args {
     /// The brand, as the events name it.
     pub brand: String,
-    /// Output folder of `replay`.
+    /// Output folder of `replay`; the present folder unless told otherwise.
     #[arg(long, value_name = "OUTPUT_DIR", default_value = ".")]
     pub from: PathBuf,
     /// Print JSON.
@@ -36,6 +36,14 @@ const EXAMPLES: usize = 2;
 const NEAREST: usize = 3;
 /// A published score and the same from its published parts differ by rounding only.
 const SAME: f64 = 1e-6;
+
+/// The folder does not hold what `replay` writes.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is no output folder of `trustline replay`; name one with --from", folder.display())]
+struct NoOutputs {
+    folder: PathBuf,
+    source: ReadError,
+}
 
 /// Nothing is known of a brand.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +71,8 @@ struct Explanation {
     same_configuration: bool,
     /// The newest window with numbers of each length, longest first.
     windows: Vec<Window>,
+    /// Windows of any length without numbers, because too few people were reached.
+    windows_without_numbers: usize,
     /// Alerts of the brand and of the pipeline, each in its last state, open ones first.
     alerts: Vec<TrustAlert>,
     /// Moments that were not retracted, by pattern.
@@ -121,7 +131,8 @@ struct Example {
 /// When the configuration is wrong, the folder cannot be read, or it does not know the brand.
 pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(file)?;
-    let outputs = BrandOutputs::read(&args.from, &args.brand).map_err(Failure::usage)?;
+    let outputs = BrandOutputs::read(&args.from, &args.brand)
+        .map_err(|source| Failure::usage(NoOutputs { folder: args.from.clone(), source }))?;
     if !outputs.brands.contains(&args.brand) {
         let nearest = nearest(&args.brand, outputs.brands);
         let (folder, brand) = (args.from.clone(), args.brand.clone());
@@ -142,6 +153,7 @@ fn nearest(brand: &str, known: impl IntoIterator<Item = String>) -> Vec<String> 
 
 fn explain(brand: &str, outputs: BrandOutputs, config: &Config) -> Explanation {
     let rules = &config.settings.score;
+    let windows_without_numbers = outputs.windows.iter().filter(|window| window.trust.is_none()).count();
     let mut newest: BTreeMap<WindowLength, (BrandTrust, usize)> = BTreeMap::new();
     for record in outputs.windows {
         let Some(length) = WindowLength::parse(&record.window) else { continue };
@@ -169,6 +181,7 @@ fn explain(brand: &str, outputs: BrandOutputs, config: &Config) -> Explanation {
         brand_id: brand.to_owned(),
         same_configuration: config_hash.as_ref().is_none_or(|hash| *hash == config.hash().to_string()),
         config_hash,
+        windows_without_numbers,
         alerts: last_states(outputs.alerts),
         moments,
         examples: examples(&windows, &standing),

@@ -5,6 +5,9 @@ use std::fmt::Write;
 use super::{Explanation, Part, Window};
 use crate::telemetry::terminal::visible;
 
+/// Patterns whose moments are shown.
+const PATTERNS: usize = 5;
+
 /// The explanation for a reader.
 pub(super) fn of(explanation: &Explanation) -> String {
     let mut text = String::new();
@@ -16,7 +19,8 @@ fn explain(explanation: &Explanation, text: &mut String) -> std::fmt::Result {
     let brand = visible(&explanation.brand_id);
     writeln!(
         text,
-        "Why the trust in {brand} is what it is. 50 is neutral; scores of different window lengths cannot be compared."
+        "Why the trust in {brand} is what it is. 50 is neutral; scores of different window lengths cannot be compared;\n\
+         an interval is a lower bound of the uncertainty. Times are UTC."
     )?;
     if !explanation.same_configuration {
         writeln!(
@@ -25,7 +29,11 @@ fn explain(explanation: &Explanation, text: &mut String) -> std::fmt::Result {
         )?;
     }
     if explanation.windows.is_empty() {
-        writeln!(text, "\nNo window has numbers: in none were enough people reached.")?;
+        writeln!(
+            text,
+            "\nNo window has numbers: too few people were reached in {} published windows.",
+            explanation.windows_without_numbers
+        )?;
     }
     for window in &explanation.windows {
         writeln!(text)?;
@@ -41,7 +49,7 @@ fn window(window: &Window, text: &mut String) -> std::fmt::Result {
     let number = |value: Option<f64>| value.unwrap_or(f64::NAN);
     writeln!(
         text,
-        "{}  {} to {}   trust {:.1} (95 % interval {:.1} to {:.1}, at least)",
+        "{}  {} to {}   trust {:.1} (95 % interval {:.1} to {:.1})",
         record.window,
         minute(record.window_start),
         minute(record.window_end),
@@ -100,11 +108,11 @@ fn part(part: &Part, text: &mut String) -> std::fmt::Result {
         };
         format!("{people} of {}{severe}", part.at_risk.unwrap_or(0))
     });
-    let pull = part.pull.map_or_else(|| "–".to_owned(), |pull| format!("{pull:+.1}"));
+    let pull = part.pull.map_or_else(|| "–".to_owned(), |pull| format!("{pull:+.2}"));
     let interval = format!("{:.2} to {:.2} %", percent(part.incidence_low), percent(part.incidence_high));
     writeln!(
         text,
-        "    {:<28} {pull:>6} {:>+9.1} {:>+7.2} {:>8.2} %  {interval:<15} {affected}",
+        "    {:<28} {pull:>6} {:>+9.2} {:>+7.2} {:>8.2} %  {interval:<15} {affected}",
         visible(&part.pattern),
         part.contribution,
         part.weight.unwrap_or(f64::NAN),
@@ -160,10 +168,14 @@ fn examples(explanation: &Explanation, text: &mut String) -> std::fmt::Result {
     if explanation.examples.is_empty() {
         return writeln!(text, "\nMoments: none");
     }
-    writeln!(text, "\nMoments, the newest of each pattern; without the person")?;
-    let mut last = None;
+    writeln!(text, "\nMoments: the newest of the patterns that pull most, without the person")?;
+    let mut shown: Vec<&str> = Vec::new();
     for example in &explanation.examples {
-        if last.replace(&example.pattern) != Some(&example.pattern) {
+        if !shown.contains(&example.pattern.as_str()) {
+            if shown.len() == PATTERNS {
+                break;
+            }
+            shown.push(&example.pattern);
             let count = explanation.moments.get(&example.pattern).copied().unwrap_or(0);
             writeln!(
                 text,
@@ -180,6 +192,12 @@ fn examples(explanation: &Explanation, text: &mut String) -> std::fmt::Result {
             example.weight,
             evidence(&example.evidence)
         )?;
+    }
+    let others = explanation.moments.iter().filter(|(pattern, _)| !shown.contains(&pattern.as_str()));
+    let others: Vec<String> =
+        others.map(|(pattern, count)| format!("{} {count}", visible(pattern))).collect();
+    if !others.is_empty() {
+        writeln!(text, "    others: {}", others.join(", "))?;
     }
     Ok(())
 }
