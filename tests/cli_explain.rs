@@ -7,6 +7,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+/// Enough people for numbers in some hours, and days enough for every pattern.
+const TRAFFIC: [&str; 8] = ["--persons", "1500", "--brands", "2", "--days", "10", "--seed", "21"];
+
 fn trustline(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_trustline")).args(arguments).output().unwrap()
 }
@@ -41,7 +44,7 @@ impl Folder {
     fn generated() -> Folder {
         let folder = Folder(tempfile::tempdir().unwrap());
         let input = folder.path("in");
-        run(&["generate", "--out", &input, "--seed", "21", "--persons", "1500", "--days", "8"]);
+        run(&[&["generate", "--out", &input][..], &TRAFFIC].concat());
         folder
     }
 
@@ -145,7 +148,7 @@ fn what_if_compares_what_both_scored_and_leaves_the_outputs_alone() {
     // Fewer windows have numbers, and one weight is stronger.
     std::fs::write(
         &other,
-        "[score]\nmin_persons = 120\n[patterns.relentless_retargeting]\nweights = [-0.9, -1.0, -1.0]\n",
+        "[score]\nmin_persons = 56\n[patterns.relentless_retargeting]\nweights = [-0.9, -1.0, -1.0]\n",
     )
     .unwrap();
     run(&["replay", &input, "--out", &plain]);
@@ -181,7 +184,7 @@ fn what_if_compares_what_both_scored_and_leaves_the_outputs_alone() {
     // A configuration compared with itself differs in nothing.
     let same = run(&["replay", &input, "--out", &out, "--config", &other, "--what-if", &other]);
     let rows: Vec<&str> = same.lines().filter(|line| line.starts_with("brand-")).collect();
-    assert!(rows.len() >= 6 && !same.contains("left out"), "{same}");
+    assert!(rows.len() == 4 && !same.contains("left out"), "{same}");
     let changed =
         |row: &&&str| !row.contains("+0.00  nothing") && !row.contains("no window that both scored");
     assert_eq!(rows.iter().filter(changed).count(), 0, "{same}");
@@ -191,8 +194,7 @@ fn what_if_compares_what_both_scored_and_leaves_the_outputs_alone() {
 
 #[test]
 fn evaluate_measures_explains_and_tries_the_weights() {
-    let generated =
-        ["evaluate", "--persons", "1500", "--days", "8", "--seed", "21", "--sensitivity", "--json"];
+    let generated = [&["evaluate", "--sensitivity", "--json"][..], &TRAFFIC].concat();
     let told = json(&generated);
     assert_eq!(told["patterns"].as_object().unwrap().len(), 14);
     let (all, number) = (&told["all"], |value: &Value| value.as_f64().unwrap());
@@ -217,6 +219,10 @@ fn evaluate_measures_explains_and_tries_the_weights() {
         assert!(trusts.windows(2).all(|two| two[0] >= two[1]), "{trusts:?}");
         let trials = length["trials"].as_array().unwrap();
         assert_eq!(trials.len(), 20, "nine patterns and all at once, twice each");
+        // In no hour are enough people at risk of it.
+        if length["window"] == "1h" {
+            continue;
+        }
         let of = |factor: f64| {
             let fits = |t: &&Value| t["pattern"] == "undisclosed_personalisation" && t["factor"] == factor;
             number(&trials.iter().find(fits).unwrap()["change_max"])

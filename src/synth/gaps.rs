@@ -19,11 +19,14 @@ const FIELDS: [&str; 5] = ["person_id", "device_id", "page_view_id", "retargetin
 pub struct Gaps {
     /// Whose device it is, from events that name both.
     owners: HashMap<String, String>,
-    /// By brand and person: since when, until when, and which label.
-    behaviour: HashMap<(String, String), Vec<(i64, i64, usize)>>,
+    /// By brand and person.
+    behaviour: HashMap<(String, String), Vec<Behaviour>>,
     /// For each label, which fields some event lacks.
     lacking: Vec<[bool; FIELDS.len()]>,
 }
+
+/// Since when, until when, and behind which label.
+type Behaviour = (i64, i64, usize);
 
 /// How often a field is missing behind labels.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -39,7 +42,7 @@ pub struct Gap {
 impl Gaps {
     /// Nothing is known of the events behind these labels yet.
     pub fn new(labels: &[Label]) -> Gaps {
-        let mut behaviour: HashMap<(String, String), Vec<_>> = HashMap::new();
+        let mut behaviour: HashMap<_, Vec<Behaviour>> = HashMap::new();
         for (index, label) in labels.iter().enumerate() {
             let key = (label.brand_id.clone(), label.person_id.clone());
             behaviour.entry(key).or_default().push((label.time - BEFORE_MS, label.until, index));

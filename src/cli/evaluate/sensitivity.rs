@@ -1,5 +1,6 @@
 //! The sensitivity run of `evaluate`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -129,26 +130,31 @@ impl fmt::Display for Sensitivity {
                 "    {:<28} {:>6} {:>6} {:>15}  ranks that changed",
                 "weights of", "factor", "tau", "greatest change"
             )?;
+            let mut without = BTreeSet::new();
             for trial in &length.trials {
+                let name = trial.pattern.unwrap_or("all of these at once");
+                if trial.change_max == 0.0 {
+                    without.insert(name);
+                    continue;
+                }
                 let moved = trial.moved.iter();
                 let moved: Vec<String> = moved
                     .map(|one| {
                         format!("{} {} to {}", visible(&one.brand_id), one.rank_before, one.rank_after)
                     })
                     .collect();
-                let moved = match (moved.is_empty(), trial.change_max == 0.0) {
-                    (true, true) => "none; never were enough people at risk".to_owned(),
-                    (true, false) => "none".to_owned(),
-                    (false, _) => moved.join(", "),
-                };
                 writeln!(
                     f,
-                    "    {:<28} {:>6} {:>6.2} {:>+15.2}  {moved}",
-                    trial.pattern.unwrap_or("all of these at once"),
+                    "    {name:<28} {:>6} {:>6.2} {:>+15.2}  {}",
                     trial.factor,
                     trial.kendall_tau,
-                    trial.change_max
+                    trial.change_max,
+                    if moved.is_empty() { "none".to_owned() } else { moved.join(", ") }
                 )?;
+            }
+            if !without.is_empty() {
+                let without: Vec<&str> = without.into_iter().collect();
+                writeln!(f, "    in no score, too few people at risk: {}", without.join(", "))?;
             }
         }
         Ok(())
