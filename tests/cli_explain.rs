@@ -110,11 +110,14 @@ fn explain_says_what_pulls_and_names_nobody() {
 
     // Under constants that are not those of the run no pull is claimed.
     let other = folder.path("other.toml");
-    std::fs::write(&other, "[score]\nscale_days = 100.0\n").unwrap();
+    let settings =
+        "[score]\nscale_days = 100.0\n[patterns.relentless_retargeting]\nweights = [-0.1, -0.2, -0.3]\n";
+    std::fs::write(&other, settings).unwrap();
     let told = json(&["explain", "brand-000", "--from", &out, "--json", "--config", &other]);
     assert_eq!(told["same_configuration"], false);
     assert!(told["windows"][0]["patterns"][0]["pull"].is_null());
     assert!(told["windows"][1]["patterns"][0]["pull"].is_f64());
+    assert!(told.to_string().contains("Set by the configuration. The default: Customary caps"), "{told}");
 }
 
 #[test]

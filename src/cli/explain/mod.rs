@@ -13,8 +13,10 @@ use crate::config::{Config, source};
 use crate::driver::outputs::{BrandOutputs, ReadError};
 use crate::event::output::{BrandTrust, PatternTrust, TrustAlert, TrustMoment};
 use crate::patterns::Pattern;
+use crate::patterns::rules::Rules;
 use crate::score::rules::ScoreRules;
-use crate::score::trust::{experience_score, trust_score};
+use crate::score::trust::{PatternWeights, experience_score, trust_score};
+use crate::telemetry::terminal::visible;
 use crate::time::WindowLength;
 
 /// Options of `explain`.
@@ -58,6 +60,7 @@ fn near(nearest: &[String]) -> String {
     if nearest.is_empty() {
         return "it names no brand at all".to_owned();
     }
+    let nearest: Vec<String> = nearest.iter().map(|brand| visible(brand)).collect();
     format!("the nearest that it knows: {}", nearest.join(", "))
 }
 
@@ -104,7 +107,7 @@ struct Part {
     /// Contribution per 1,000 people reached.
     contribution: f64,
     weight: Option<f64>,
-    /// Where the weight's default comes from.
+    /// Where the weights come from.
     weight_source: String,
     incidence: Option<f64>,
     incidence_low: Option<f64>,
@@ -152,7 +155,8 @@ fn nearest(brand: &str, known: impl IntoIterator<Item = String>) -> Vec<String> 
 }
 
 fn explain(brand: &str, outputs: BrandOutputs, config: &Config) -> Explanation {
-    let rules = &config.settings.score;
+    let (rules, table) = (&config.settings.score, config.weights());
+    let weights = table.of(brand);
     let windows_without_numbers = outputs.windows.iter().filter(|window| window.trust.is_none()).count();
     let mut newest: BTreeMap<WindowLength, (BrandTrust, usize)> = BTreeMap::new();
     for record in outputs.windows {
@@ -168,7 +172,7 @@ fn explain(brand: &str, outputs: BrandOutputs, config: &Config) -> Explanation {
             (&pattern.window, pattern.window_start) == (&record.window, record.window_start)
         };
         let patterns: Vec<&PatternTrust> = outputs.patterns.iter().filter(of_window).collect();
-        explain_window(rules, length, record, without, &patterns)
+        explain_window(rules, weights, length, record, without, &patterns)
     };
     let windows: Vec<Window> = newest.into_iter().rev().map(window).collect();
     let standing = standing(outputs.moments);
@@ -189,8 +193,21 @@ fn explain(brand: &str, outputs: BrandOutputs, config: &Config) -> Explanation {
     }
 }
 
+/// Where the weights of a pattern come from.
+fn weight_source(name: &str, weights: &PatternWeights) -> String {
+    let Some(pattern) = Pattern::ALL.into_iter().find(|pattern| pattern.name() == name) else {
+        return String::new();
+    };
+    if weights[pattern.index()] == Rules::default().weights(pattern) {
+        source(pattern).to_owned()
+    } else {
+        format!("Set by the configuration. The default: {}", source(pattern))
+    }
+}
+
 fn explain_window(
     rules: &ScoreRules,
+    weights: &PatternWeights,
     length: WindowLength,
     record: BrandTrust,
     newer_without_numbers: usize,
@@ -209,11 +226,7 @@ fn explain_window(
         pull: (is_same && pattern.evaluated).then(|| published - trust(net - pattern.contribution)),
         contribution: pattern.contribution,
         weight: pattern.weight,
-        weight_source: Pattern::ALL
-            .iter()
-            .find(|known| known.name() == pattern.pattern)
-            .map_or("", |known| source(*known))
-            .to_owned(),
+        weight_source: weight_source(&pattern.pattern, weights),
         incidence: pattern.incidence,
         incidence_low: pattern.incidence_low,
         incidence_high: pattern.incidence_high,

@@ -78,13 +78,13 @@ fn window(window: &Window, text: &mut String) -> std::fmt::Result {
     if window.newer_without_numbers > 0 {
         writeln!(
             text,
-            "    {} newer windows reached too few people for numbers",
+            "    newer windows without numbers, too few people reached: {}",
             window.newer_without_numbers
         )?;
     }
     writeln!(
         text,
-        "    {:<28} {:>6} {:>9} {:>7} {:>10}  {:<15} affected of at risk",
+        "    {:<28} {:>6} {:>9} {:>7} {:>10}  {:<17} affected of at risk",
         "pattern", "pull", "per 1,000", "weight", "incidence", "95 % interval"
     )?;
     for part in window.patterns.iter().filter(|part| part.evaluated) {
@@ -112,7 +112,7 @@ fn part(part: &Part, text: &mut String) -> std::fmt::Result {
     let interval = format!("{:.2} to {:.2} %", percent(part.incidence_low), percent(part.incidence_high));
     writeln!(
         text,
-        "    {:<28} {pull:>6} {:>+9.2} {:>+7.2} {:>8.2} %  {interval:<15} {affected}",
+        "    {:<28} {pull:>6} {:>+9.2} {:>+7.2} {:>8.2} %  {interval:<17} {affected}",
         visible(&part.pattern),
         part.contribution,
         part.weight.unwrap_or(f64::NAN),
