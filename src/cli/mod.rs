@@ -3,12 +3,15 @@
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod evaluate;
+pub mod explain;
 pub mod generate;
 pub mod out;
 pub mod pseudonym;
 pub mod replay;
 pub mod run;
 pub mod topics;
+mod what_if;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +45,10 @@ pub enum Command {
     Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
     Generate(generate::Args),
+    /// Tell why a brand's score is what it is, from the output of `replay`.
+    Explain(explain::Args),
+    /// Measure the detectors on labelled traffic: precision, recall, and what hangs on judgement.
+    Evaluate(evaluate::Args),
     /// Write, check and show the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -77,6 +84,8 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Topics(command) => topics::run(command, cli.config.as_deref()),
         Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
+        Command::Explain(args) => explain::run(args, cli.config.as_deref()),
+        Command::Evaluate(args) => evaluate::run(args, cli.config.as_deref()),
         Command::Config(command) => config::run(command, cli.config.as_deref()),
         Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
         Command::Completions(args) => completions::run(args),

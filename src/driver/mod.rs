@@ -3,6 +3,7 @@
 pub mod assembly;
 pub mod clock;
 pub mod demo;
+pub mod outputs;
 pub mod replay;
 pub mod stages;
 pub mod topics;
