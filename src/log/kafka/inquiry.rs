@@ -5,7 +5,7 @@
 //! noted in the callback for errors.
 #![expect(unsafe_code, reason = "the wrapper does not offer these calls")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
@@ -45,9 +45,12 @@ struct Notes {
 
 impl ClientContext for Notes {
     fn error(&self, error: KafkaError, reason: &str) {
-        use RDKafkaErrorCode::{Authentication, SSL, SaslAuthenticationFailed};
-        let is_refusal =
-            matches!(error.rdkafka_error_code(), Some(Authentication | SaslAuthenticationFailed | SSL));
+        let is_refusal = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => true,
+            // Of the faults of TLS only this one is a matter of trust: a broker that goes down makes others.
+            Some(RDKafkaErrorCode::SSL) => reason.contains("certificate"),
+            _ => false,
+        };
         let note = if is_refusal { &self.refused } else { &self.last };
         *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
@@ -238,21 +241,30 @@ unsafe fn operations(allowed: *const u32, count: usize) -> BTreeSet<Operation> {
 /// When the brokers cannot be asked.
 pub fn refused<'a>(
     connection: &Connection,
-    needed: impl IntoIterator<Item = &'a Permission>,
+    needed: &'a BTreeSet<Permission>,
 ) -> Result<Vec<&'a Permission>, LogError> {
-    let (topics, others): (Vec<_>, Vec<_>) =
-        needed.into_iter().partition(|one| one.resource == Resource::Topic);
-    let groups: Vec<_> = others.into_iter().filter(|one| one.resource == Resource::Group).collect();
     let inquiry = Inquiry::new(connection)?;
-    let names = |of: &[&'a Permission]| -> Vec<&'a str> { of.iter().map(|one| one.name.as_str()).collect() };
-    let answers = inquiry.topics(&names(&topics))?.into_iter().chain(inquiry.groups(&names(&groups))?);
-    let is_refused = |(one, answer): (&'a Permission, Result<Answer, RDKafkaErrorCode>)| match answer {
-        Ok(answer) => (!answer.allowed.contains(&one.operation)).then_some(one),
-        Err(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
-            Some(one)
-        }
-        // What is not there is somebody else's question.
-        Err(_) => None,
+    let names = |resource| -> Vec<&'a str> {
+        let of_kind = needed.iter().filter(|one| one.resource == resource).map(|one| one.name.as_str());
+        of_kind.collect::<BTreeSet<_>>().into_iter().collect()
     };
-    Ok(topics.into_iter().chain(groups).zip(answers).filter_map(is_refused).collect())
+    let (topics, groups) = (names(Resource::Topic), names(Resource::Group));
+    let topic_answers: BTreeMap<_, _> = topics.iter().zip(inquiry.topics(&topics)?).collect();
+    let group_answers: BTreeMap<_, _> = groups.iter().zip(inquiry.groups(&groups)?).collect();
+    let is_refused = |one: &&'a Permission| {
+        let answer = match one.resource {
+            Resource::Topic => topic_answers.get(&one.name.as_str()),
+            Resource::Group => group_answers.get(&one.name.as_str()),
+            Resource::TransactionalId => None,
+        };
+        match answer {
+            Some(Ok(answer)) => !answer.allowed.contains(&one.operation),
+            Some(Err(code)) => matches!(
+                code,
+                RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed
+            ),
+            None => false,
+        }
+    };
+    Ok(needed.iter().filter(is_refused).collect())
 }

@@ -135,6 +135,10 @@ impl Connection {
         })
     }
 
+    fn has_tokens(&self) -> bool {
+        self.client.iter().any(|(name, _)| name == "sasl.oauthbearer.method")
+    }
+
     fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         for (name, value) in &self.client {
