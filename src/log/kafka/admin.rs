@@ -62,6 +62,9 @@ pub fn topic_settings(
     connection: &Connection,
     names: &[&str],
 ) -> Result<Vec<BTreeMap<String, String>>, LogError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
     let doing = "asking for the settings of topics";
     let failed = |error: KafkaError| failure(doing, &error);
     let admin: AdminClient<DefaultClientContext> = connection.config().create().map_err(failed)?;

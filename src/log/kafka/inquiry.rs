@@ -45,14 +45,21 @@ struct Notes {
 
 impl ClientContext for Notes {
     fn error(&self, error: KafkaError, reason: &str) {
-        let is_refusal = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => true,
+        let fix = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
+                Some("check kafka.mechanism, kafka.user and its password")
+            }
             // Of the faults of TLS only this one is a matter of trust: a broker that goes down makes others.
-            Some(RDKafkaErrorCode::SSL) => reason.contains("certificate"),
-            _ => false,
+            Some(RDKafkaErrorCode::SSL) if reason.contains("certificate") => {
+                Some("check kafka.ca_file and kafka.cert_file")
+            }
+            _ => None,
         };
-        let note = if is_refusal { &self.refused } else { &self.last };
-        *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        let (note, text) = match fix {
+            Some(fix) => (&self.refused, format!("{reason}; {fix}")),
+            None => (&self.last, reason.to_owned()),
+        };
+        *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 }
 
