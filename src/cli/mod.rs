@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod acls;
 pub mod completions;
 pub mod config;
 pub mod demo;
@@ -10,6 +11,7 @@ pub mod out;
 pub mod pseudonym;
 pub mod replay;
 pub mod run;
+mod start;
 pub mod topics;
 mod what_if;
 
@@ -18,6 +20,8 @@ use std::process::ExitCode;
 
 use crate::driver::causes;
 use clap::{Parser, Subcommand};
+
+use crate::log::LogError;
 
 /// Finds the moments in which a brand's use of personal data costs or earns trust.
 #[derive(Debug, Parser)]
@@ -38,7 +42,7 @@ pub enum Command {
     Replay(replay::Args),
     /// Run the stages on Kafka until told to stop.
     Run(run::Args),
-    /// Plan and make the topics.
+    /// Plan and make the topics, and say what must be allowed on them.
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
     /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
@@ -68,6 +72,8 @@ pub enum Exit {
     Failed = 1,
     /// Wrong usage, configuration or input path.
     Usage = 2,
+    /// Kafka refuses: the log-in, a certificate or a permission.
+    Refused = 3,
 }
 
 impl From<Exit> for ExitCode {
@@ -112,6 +118,12 @@ impl Failure {
     /// The command could not begin: wrong usage, configuration or input path.
     pub fn usage(error: impl std::error::Error + 'static) -> Failure {
         Failure { exit: Exit::Usage, error: Box::new(error) }
+    }
+
+    /// Kafka failed, or refuses.
+    pub fn log(error: LogError) -> Failure {
+        let exit = if matches!(error, LogError::Refused { .. }) { Exit::Refused } else { Exit::Failed };
+        Failure { exit, error: Box::new(error) }
     }
 
     /// The command failed while running.

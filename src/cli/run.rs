@@ -7,23 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use clap::ValueEnum;
-
 use super::pseudonym::configured_key;
-use super::{Failure, config, tell};
+use super::{Failure, config, start, tell};
 use crate::codec::json::Decoder;
 use crate::config::effective;
 use crate::config::sections::LostOffsets;
 use crate::driver::assembly::Assembly;
 use crate::driver::causes;
 use crate::driver::clock::{Clock, SystemClock};
+use crate::driver::stages::StageName;
 use crate::driver::stages::recovery::Keeping;
-use crate::driver::topics::WantedTopic;
 use crate::driver::worker::{Stage, Worker, WorkerError};
 use crate::event::kinds::Topic;
 use crate::event::raw::RawRecord;
 use crate::fold::route::Route;
-use crate::log::kafka::admin::{TopicState, read_topic, topic_states};
+use crate::log::kafka::admin::read_topic;
 use crate::log::kafka::{Connection, KafkaPublishers, KafkaSource};
 use crate::log::{LogError, Record};
 use crate::state::{SnapshotStore, StoreError};
@@ -40,29 +38,10 @@ pub struct Args {
     pub rebuild: bool,
 }
 
-/// A stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StageName {
-    /// Source records to the person partitions.
-    Route,
-    /// Person events to moments and counts.
-    Detect,
-    /// Counts to metrics and alerts.
-    Score,
-}
-
 /// `run` cannot begin.
 #[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error("no pseudonym key: set privacy.key_file or privacy.key_env, so that pseudonyms are secret")]
-    NoKey,
-    #[error("the topics {0} are missing; `trustline topics apply` makes them")]
-    Missing(String),
-    #[error("{topic} has {found} partitions where {configured} are configured; set own_topics to {found}")]
-    Partitions { topic: String, found: i32, configured: i32 },
-    #[error("none of the source topics {0} is there")]
-    NoSource(String),
-}
+#[error("no pseudonym key: set privacy.key_file or privacy.key_env, so that pseudonyms are secret")]
+struct NoKey;
 
 /// How long a step waits for records.
 const STEP: Duration = Duration::from_millis(100);
@@ -76,23 +55,17 @@ const RETRY: Duration = Duration::from_millis(500);
 /// When it cannot begin, or a stage cannot go on.
 pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(file)?;
-    let key =
-        configured_key(&config).map_err(Failure::usage)?.ok_or_else(|| Failure::usage(StartError::NoKey))?;
+    let key = configured_key(&config).map_err(Failure::usage)?.ok_or_else(|| Failure::usage(NoKey))?;
     let connection = Connection::of(&config).map_err(Failure::usage)?;
     let mut assembly = Assembly::new(config, key);
     assembly.provisional = true;
     assembly.keeping = Some(keeping(&assembly, args.rebuild).map_err(Failure::usage)?);
     let stop = Arc::new(AtomicBool::new(false));
     on_signal(&stop).map_err(Failure::running)?;
-    let topics = crate::driver::topics::wanted(assembly.config());
-    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
-    let Some(states) = patiently(&stop, || topic_states(&connection, &names)).map_err(Failure::running)?
-    else {
-        return Ok(());
-    };
-    let sources = check_topics(&assembly, &topics, &states)?;
-    let stages =
-        if args.stages.is_empty() { StageName::value_variants().to_vec() } else { args.stages.clone() };
+    let stages = if args.stages.is_empty() { StageName::ALL.to_vec() } else { args.stages.clone() };
+    let found = patiently(&stop, || start::look(assembly.config(), &stages, &connection));
+    let Some(found) = found.map_err(Failure::log)? else { return Ok(()) };
+    let sources = start::check(assembly.config(), &stages, found).map_err(Failure::usage)?;
     let mut threads = Vec::new();
     for stage in stages {
         let (assembly, connection, stop) = (assembly.clone(), connection.clone(), Arc::clone(&stop));
@@ -109,6 +82,7 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     for thread in threads {
         match thread.join() {
             Ok(Ok(())) => {}
+            Ok(Err(WorkerError::Log(error))) => failure = failure.or(Some(Failure::log(error))),
             Ok(Err(error)) => failure = failure.or(Some(Failure::running(error))),
             Err(_) => failure = failure.or(Some(Failure::running(Panicked))),
         }
@@ -130,39 +104,6 @@ fn keeping(assembly: &Assembly, rebuild: bool) -> Result<Keeping, StoreError> {
     store.put_config(config.hash(), &effective(&config.settings).unwrap_or_default())?;
     let every_ms = state.snapshot_every_ms;
     Ok(Keeping { store: Arc::new(store), every_ms, in_background: true, rebuild })
-}
-
-/// Checks that the topics are there; returns the source topics and their partition counts.
-fn check_topics(
-    assembly: &Assembly,
-    wanted: &[WantedTopic],
-    states: &[TopicState],
-) -> Result<BTreeMap<Topic, u32>, Failure> {
-    let topics = assembly.names();
-    let mut sources = BTreeMap::new();
-    let mut missing = Vec::new();
-    for (wanted, state) in wanted.iter().zip(states) {
-        match (topics.source_of(&wanted.name), state) {
-            (Some(topic), TopicState::Partitions(count)) => {
-                sources.insert(topic, u32::try_from(*count).unwrap_or(0));
-            }
-            (Some(_), TopicState::Missing) => {}
-            (None, TopicState::Missing) => missing.push(wanted.name.clone()),
-            (None, TopicState::Partitions(found)) if wanted.fixed && *found != wanted.partitions => {
-                let (topic, configured) = (wanted.name.clone(), wanted.partitions);
-                return Err(Failure::usage(StartError::Partitions { topic, found: *found, configured }));
-            }
-            (None, TopicState::Partitions(_)) => {}
-        }
-    }
-    if !missing.is_empty() {
-        return Err(Failure::usage(StartError::Missing(missing.join(", "))));
-    }
-    if !sources.keys().any(|topic| topic.is_person_events()) {
-        let names: Vec<&str> = Topic::ALL.iter().map(|topic| topics.source(*topic)).collect();
-        return Err(Failure::usage(StartError::NoSource(names.join(", "))));
-    }
-    Ok(sources)
 }
 
 /// Asks until there is an answer, or none that waiting could bring; nothing if told to stop before.

@@ -298,8 +298,14 @@ impl Report<'_> {
         if is_oauth && kafka.token_url.is_none() {
             self.broken(&["kafka.mechanism", "kafka.token_url"], "needs kafka.token_url");
         }
-        if !is_oauth && kafka.token_url.is_some() {
-            self.broken(&["kafka.token_url", "kafka.mechanism"], "is for mechanism = \"OAUTHBEARER\" only");
+        for (path, value) in [
+            ("kafka.token_url", &kafka.token_url),
+            ("kafka.token_scope", &kafka.token_scope),
+            ("kafka.token_ca_file", &kafka.token_ca_file),
+        ] {
+            if !is_oauth && value.is_some() {
+                self.broken(&[path, "kafka.mechanism"], "is for mechanism = \"OAUTHBEARER\" only");
+            }
         }
     }
 

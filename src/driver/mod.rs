@@ -1,5 +1,6 @@
 //! The step loop and the stages that it drives.
 
+pub mod access;
 pub mod assembly;
 pub mod clock;
 pub mod demo;
