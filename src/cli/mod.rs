@@ -8,6 +8,7 @@ pub mod out;
 pub mod pseudonym;
 pub mod replay;
 pub mod run;
+pub mod schemas;
 pub mod topics;
 
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ pub enum Command {
     /// Plan and make the topics.
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
+    /// Look at the schema registry, and register what is written.
+    Schemas(schemas::Args),
     /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
     Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
@@ -74,6 +77,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Replay(args) => replay::run(args, cli.config.as_deref()),
         Command::Run(args) => run::run(args, cli.config.as_deref()),
         Command::Topics(command) => topics::run(command, cli.config.as_deref()),
+        Command::Schemas(args) => schemas::run(args, cli.config.as_deref()),
         Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
         Command::Config(command) => config::run(command, cli.config.as_deref()),
