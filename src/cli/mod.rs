@@ -6,6 +6,7 @@ pub mod demo;
 pub mod generate;
 pub mod out;
 pub mod pseudonym;
+mod registry;
 pub mod replay;
 pub mod run;
 pub mod schemas;

@@ -10,8 +10,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::pseudonym::configured_key;
-use super::{Failure, chain, config, tell};
-use crate::codec::json::Decoder;
+use super::{Failure, chain, config, registry, tell};
 use crate::config::sections::LostOffsets;
 use crate::driver::assembly::Assembly;
 use crate::driver::clock::{Clock, SystemClock};
@@ -59,6 +58,9 @@ enum StartError {
 /// How long a step waits for records.
 const STEP: Duration = Duration::from_millis(100);
 
+/// How long to wait before looking for a schema again, before the first step.
+const SCHEMA_WAIT: Duration = Duration::from_millis(20);
+
 /// How long to wait before a call that failed is made again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -82,6 +84,9 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
         return Ok(());
     };
     let sources = check_topics(&assembly, &topics, &states)?;
+    if !registry::connect(&mut assembly, &stop)? {
+        return Ok(());
+    }
     let stages =
         if args.stages.is_empty() { StageName::value_variants().to_vec() } else { args.stages.clone() };
     let mut threads = Vec::new();
@@ -181,7 +186,7 @@ fn run_stage(
             if sources.contains_key(&Topic::IdentityLinks) {
                 let topic = names.source(Topic::IdentityLinks);
                 match patiently(stop, || read_topic(connection, topic))? {
-                    Some(records) => load_links(&mut route, records),
+                    Some(records) => load_links(&mut route, records, assembly, stop),
                     None => return Ok(()),
                 }
             }
@@ -224,9 +229,15 @@ fn drive<T: Stage>(
 }
 
 /// Identity is joined on arrival, so all links that are there are read first.
-fn load_links(route: &mut Route, records: Vec<Vec<Record>>) {
-    let mut decoder = Decoder::new(Topic::IdentityLinks);
+fn load_links(route: &mut Route, records: Vec<Vec<Record>>, assembly: &Assembly, stop: &AtomicBool) {
+    let mut decoder = assembly.source_decoder(Topic::IdentityLinks);
     for record in records.into_iter().flatten() {
+        while decoder.waits_for(&record.value).is_some() {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            thread::sleep(SCHEMA_WAIT);
+        }
         // What is no link is a dead letter when the stage comes to it.
         if let Ok(RawRecord::Link(link)) = decoder.decode(&record.value) {
             route.links.insert(link);

@@ -9,6 +9,7 @@ use crate::fold::detect;
 use crate::fold::route::Route;
 use crate::fold::score::Score;
 use crate::identity::PseudonymKey;
+use crate::registry::Schemas;
 use crate::score::settings::ScoreSettings;
 
 use super::clock::WallTime;
@@ -16,8 +17,10 @@ use super::replay::Replay;
 use super::replay::load::Arrival;
 use super::stages::Names;
 use super::stages::detect::{DetectSettings, DetectStage};
+use super::stages::encoder::Encoder;
 use super::stages::route::{RouteSettings, RouteStage};
 use super::stages::score::ScoreStage;
+use super::stages::source_decoder::SourceDecoder;
 
 /// A configuration with the key that makes its pseudonyms.
 #[derive(Clone)]
@@ -26,12 +29,22 @@ pub struct Assembly {
     key: PseudonymKey,
     /// Whether open windows publish provisional records.
     pub provisional: bool,
+    /// How public records are written.
+    pub encoder: Encoder,
+    /// Schemas of source records in Avro, if there is a registry.
+    pub schemas: Option<Schemas>,
 }
 
 impl Assembly {
     /// Puts the folds together under a configuration.
     pub fn new(config: Config, key: PseudonymKey) -> Assembly {
-        Assembly { config: Arc::new(config), key, provisional: false }
+        Assembly {
+            config: Arc::new(config),
+            key,
+            provisional: false,
+            encoder: Encoder::default(),
+            schemas: None,
+        }
     }
 
     /// The configuration.
@@ -95,6 +108,11 @@ impl Assembly {
         }
     }
 
+    /// A decoder of the records of a source topic.
+    pub fn source_decoder(&self, topic: Topic) -> SourceDecoder {
+        SourceDecoder::new(topic, self.config.topic(topic).format, self.schemas.clone())
+    }
+
     /// The route stage. `source_partitions`: of each source topic that is there.
     pub fn route_stage(
         &self,
@@ -114,6 +132,7 @@ impl Assembly {
                 .map(|(topic, count)| (*topic, *count))
                 .collect(),
             topics: Topic::ALL.iter().map(|topic| self.config.topic(*topic).clone()).collect(),
+            schemas: self.schemas.clone(),
             frame_bytes: usize::try_from(self.config.settings.frames.frame_bytes).unwrap_or(usize::MAX),
             max_future_skew_ms: self.config.settings.time.max_future_skew_ms,
         };
@@ -127,13 +146,14 @@ impl Assembly {
             names: self.names(),
             person_partitions: own.person_partitions,
             brand_partitions: own.brand_partitions,
+            encoder: self.encoder.clone(),
             fold: self.detect(),
         })
     }
 
     /// The score stage.
     pub fn score_stage(&self) -> ScoreStage {
-        ScoreStage::new(self.names(), self.score())
+        ScoreStage::new(self.names(), self.encoder.clone(), self.score())
     }
 }
 

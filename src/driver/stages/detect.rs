@@ -9,7 +9,8 @@ use crate::fold::detect::{Detect, Output, Settings};
 use crate::log::{Outgoing, Position, Records, TopicPartition};
 use crate::time::MINUTE_MS;
 
-use super::{Names, brand_partition, json_record};
+use super::encoder::Encoder;
+use super::{Names, brand_partition};
 
 /// Frontiers are told to `score` when they pass a multiple of this, milliseconds of event time: every
 /// provisional mark and every close is one.
@@ -24,6 +25,8 @@ pub struct DetectSettings {
     pub person_partitions: i32,
     /// Partitions of the log of brand partials.
     pub brand_partitions: i32,
+    /// How moments are written.
+    pub encoder: Encoder,
     /// Settings of the fold.
     pub fold: Settings,
 }
@@ -97,7 +100,7 @@ impl Stage for DetectStage {
         records: &mut dyn Records,
         out: &mut Vec<Outgoing>,
     ) -> Result<(), StageError> {
-        let moments = self.settings.names.own("moments");
+        let moments = self.settings.encoder.topic(&self.settings.names, "moments");
         while let Some(record) = records.next() {
             let Some(partition) = self.partitions.get_mut(from) else { continue };
             let before = partition.frontier();
@@ -111,8 +114,7 @@ impl Stage for DetectStage {
             let tell =
                 partition.frontier().filter(|now| before.is_none_or(|before| slot(before) < slot(*now)));
             for moment in self.output.moments.drain(..) {
-                let key = serde_json::json!({ "brand_id": moment.brand_id });
-                out.push(json_record(&moments, &key, &moment));
+                out.push(moments.record(&moment.key(), &moment));
             }
             if let Some(frontier) = tell {
                 self.partials(from, frontier, out);
