@@ -187,7 +187,6 @@ fn committed(bootstrap: &str, topic: &str) -> i64 {
 }
 
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    eprintln!("T {:?} {what}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs());
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
@@ -289,6 +288,8 @@ fn avro_through_a_registry_gives_what_json_gives_and_outages_hold_up_only_what_n
         avro(Topic::Clickstream, clicks_later, line, &[0])[0] == 0
     };
     let waits = (middle(Topic::Clickstream)..).find(is_avro).unwrap();
+    // Long enough for a call to give up.
+    std::thread::sleep(Duration::from_secs(6));
     assert_eq!(at(Topic::Clickstream), waits, "clicks wait for their schema");
     registry_server.signal("-CONT");
     wait_for("the clicks", || at(Topic::Clickstream) == end(Topic::Clickstream));
