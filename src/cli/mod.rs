@@ -9,8 +9,10 @@ pub mod explain;
 pub mod generate;
 pub mod out;
 pub mod pseudonym;
+mod registry;
 pub mod replay;
 pub mod run;
+pub mod schemas;
 mod start;
 pub mod topics;
 mod what_if;
@@ -45,6 +47,8 @@ pub enum Command {
     /// Plan and make the topics, and say what must be allowed on them.
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
+    /// Look at the schema registry, and register what is written.
+    Schemas(schemas::Args),
     /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
     Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
@@ -88,6 +92,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Replay(args) => replay::run(args, cli.config.as_deref()),
         Command::Run(args) => run::run(args, cli.config.as_deref()),
         Command::Topics(command) => topics::run(command, cli.config.as_deref()),
+        Command::Schemas(args) => schemas::run(args, cli.config.as_deref()),
         Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
         Command::Explain(args) => explain::run(args, cli.config.as_deref()),

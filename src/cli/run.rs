@@ -8,8 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::pseudonym::configured_key;
-use super::{Failure, config, start, tell};
-use crate::codec::json::Decoder;
+use super::{Failure, config, registry, start, tell};
 use crate::config::effective;
 use crate::config::sections::LostOffsets;
 use crate::driver::assembly::Assembly;
@@ -46,6 +45,9 @@ struct NoKey;
 /// How long a step waits for records.
 const STEP: Duration = Duration::from_millis(100);
 
+/// How long to wait before looking for a schema again, before the first step.
+const SCHEMA_WAIT: Duration = Duration::from_millis(20);
+
 /// How long to wait before a call that failed is made again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -66,6 +68,9 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let found = patiently(&stop, || start::look(assembly.config(), &stages, &connection));
     let Some(found) = found.map_err(Failure::log)? else { return Ok(()) };
     let sources = start::check(assembly.config(), &stages, found).map_err(Failure::usage)?;
+    if !registry::connect(&mut assembly, &stop)? {
+        return Ok(());
+    }
     let mut threads = Vec::new();
     for stage in stages {
         let (assembly, connection, stop) = (assembly.clone(), connection.clone(), Arc::clone(&stop));
@@ -142,7 +147,7 @@ fn run_stage(
             if sources.contains_key(&Topic::IdentityLinks) {
                 let topic = names.source(Topic::IdentityLinks);
                 match patiently(stop, || read_topic(connection, topic))? {
-                    Some(records) => load_links(&mut route, records),
+                    Some(records) => load_links(&mut route, records, assembly, stop),
                     None => return Ok(()),
                 }
             }
@@ -185,9 +190,15 @@ fn drive<T: Stage>(
 }
 
 /// Identity is joined on arrival, so all links that are there are read first.
-fn load_links(route: &mut Route, records: Vec<Vec<Record>>) {
-    let mut decoder = Decoder::new(Topic::IdentityLinks);
+fn load_links(route: &mut Route, records: Vec<Vec<Record>>, assembly: &Assembly, stop: &AtomicBool) {
+    let mut decoder = assembly.source_decoder(Topic::IdentityLinks);
     for record in records.into_iter().flatten() {
+        while decoder.waits_for(&record.value).is_some() {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            thread::sleep(SCHEMA_WAIT);
+        }
         // What is no link is a dead letter when the stage comes to it.
         if let Ok(RawRecord::Link(link)) = decoder.decode(&record.value) {
             route.links.insert(link);

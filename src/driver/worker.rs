@@ -524,6 +524,10 @@ impl<R: Records> Records for Taken<'_, R> {
         self.records.peek().filter(|offset| *offset < self.before)
     }
 
+    fn peek_value(&self) -> Option<&[u8]> {
+        self.peek().and_then(|_| self.records.peek_value())
+    }
+
     fn next(&mut self) -> Option<RecordRef<'_>> {
         self.next = Some(self.peek()? + 1);
         self.records.next()

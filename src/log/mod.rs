@@ -75,6 +75,9 @@ pub trait Records {
     /// The offset of the record that comes next.
     fn peek(&self) -> Option<i64>;
 
+    /// The value of the record that comes next.
+    fn peek_value(&self) -> Option<&[u8]>;
+
     /// Takes the next record.
     fn next(&mut self) -> Option<RecordRef<'_>>;
 }

@@ -10,8 +10,9 @@ use crate::fold::detect::{Detect, Output, Settings};
 use crate::log::{Outgoing, Position, Records, TopicPartition};
 use crate::time::MINUTE_MS;
 
+use super::encoder::Encoder;
 use super::recovery::{Keeper, Past, Start, lost};
-use super::{Names, brand_partition, json_record};
+use super::{Names, brand_partition};
 
 /// Frontiers are told to `score` when they pass a multiple of this, milliseconds of event time: every
 /// provisional mark and every close is one.
@@ -26,6 +27,8 @@ pub struct DetectSettings {
     pub person_partitions: i32,
     /// Partitions of the log of brand partials.
     pub brand_partitions: i32,
+    /// How moments are written.
+    pub encoder: Encoder,
 }
 
 /// The stage.
@@ -105,7 +108,7 @@ impl Stage for DetectStage {
         records: &mut dyn Records,
         out: &mut Vec<Outgoing>,
     ) -> Result<(), StageError> {
-        let moments = self.settings.names.own("moments");
+        let moments = self.settings.encoder.topic(&self.settings.names, "moments");
         while let Some(record) = records.next() {
             let Some(partition) = self.partitions.get_mut(from) else { continue };
             if let Some(config) = self.keeper.switch_at(from, record.offset) {
@@ -125,8 +128,7 @@ impl Stage for DetectStage {
             let tell =
                 partition.frontier().filter(|now| before.is_none_or(|before| slot(before) < slot(*now)));
             for moment in self.output.moments.drain(..) {
-                let key = serde_json::json!({ "brand_id": moment.brand_id });
-                out.push(json_record(&moments, &key, &moment));
+                out.push(moments.record(&moment.key(), &moment));
             }
             if let Some(frontier) = tell {
                 self.partials(from, frontier, out);

@@ -3,16 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::json;
-
-use crate::codec::canonical::encode_incident;
-use crate::codec::json::Decoder;
+use crate::codec::avro::{KnownPlan, schemas};
 use crate::codec::partial::Partial;
 use crate::config::ConfigHash;
 use crate::driver::clock::WallTime;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
-use crate::event::output::BrandTrust;
 use crate::event::raw::RawRecord;
 use crate::fold::detect::Taken;
 use crate::fold::score::{Mark, Score, ScoreOut};
@@ -20,14 +16,17 @@ use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
 use crate::score::settings::ScoreSettings;
 use crate::time::EventTime;
 
+use super::Names;
+use super::encoder::Encoder;
 use super::recovery::{Keeper, Past, Start, lost};
-use super::{Names, json_record};
 
 /// The stage.
 pub struct ScoreStage {
     names: Names,
+    encoder: Encoder,
     keeper: Keeper,
     past: Past<ScoreSettings>,
+    incidents: KnownPlan,
     partitions: BTreeMap<TopicPartition, Score>,
     output: ScoreOut,
 }
@@ -35,8 +34,17 @@ pub struct ScoreStage {
 impl ScoreStage {
     /// A stage that has no partition yet. The first partition speaks for the pipeline as a whole.
     /// `past`: settings of the fold under the configurations that hold now or held before.
-    pub fn new(names: Names, keeper: Keeper, past: Past<ScoreSettings>) -> ScoreStage {
-        ScoreStage { names, keeper, past, partitions: BTreeMap::new(), output: ScoreOut::default() }
+    pub fn new(names: Names, encoder: Encoder, keeper: Keeper, past: Past<ScoreSettings>) -> ScoreStage {
+        let incidents = KnownPlan::compile(schemas::BRAND_INCIDENT, Topic::BrandIncidents);
+        ScoreStage {
+            names,
+            encoder,
+            keeper,
+            past,
+            incidents: incidents.expect("a test reads this build's own schemas"),
+            partitions: BTreeMap::new(),
+            output: ScoreOut::default(),
+        }
     }
 
     fn settings(&self, of: &TopicPartition, config: ConfigHash) -> Result<Arc<ScoreSettings>, StageError> {
@@ -53,15 +61,11 @@ impl ScoreStage {
             cause,
         };
         match Partial::decode(record.value).map_err(|error| refused(error.to_string()))? {
-            Partial::Incident(value) => {
-                let mut decoder = Decoder::new(Topic::BrandIncidents);
-                match decoder.decode(&value).map_err(|reject| refused(reject.to_string()))? {
-                    RawRecord::Incident(incident) => {
-                        let mut encoded = Vec::new();
-                        encode_incident(&incident, &mut encoded);
-                        score.incident(&incident, &encoded);
-                    }
-                    RawRecord::Event(_) | RawRecord::Link(_) | RawRecord::Erasure(_) => {}
+            Partial::Incident(datum) => {
+                let (read, _) =
+                    self.incidents.decode(&datum).map_err(|reject| refused(reject.to_string()))?;
+                if let RawRecord::Incident(incident) = read {
+                    score.incident(&incident, &datum);
                 }
             }
             Partial::Windows { partition, partitions, frontier, windows, pipeline } => {
@@ -84,30 +88,18 @@ impl ScoreStage {
     }
 
     fn publish(&mut self, out: &mut Vec<Outgoing>) {
-        let topic = |name: &str| self.names.own(name);
+        let topic = |name: &str| self.encoder.topic(&self.names, name);
         let (history, latest, live) =
             (topic("brand-trust"), topic("brand-trust-latest"), topic("brand-trust-live"));
-        let by_window = |record: &BrandTrust| json!({ "brand_id": record.brand_id, "window": record.window });
         for record in self.output.brand_trust.drain(..) {
-            let key = json!({ "brand_id": record.brand_id, "window": record.window, "window_start": record.window_start });
-            out.push(json_record(&history, &key, &record));
-            out.push(json_record(&latest, &by_window(&record), &record));
+            out.push(history.record(&record.key(), &record));
+            out.push(latest.record(&record.latest_key(), &record));
         }
-        for record in self.output.live.drain(..) {
-            out.push(json_record(&live, &by_window(&record), &record));
-        }
+        out.extend(self.output.live.drain(..).map(|record| live.record(&record.latest_key(), &record)));
         let patterns = topic("pattern-trust");
-        for record in self.output.pattern_trust.drain(..) {
-            let key = json!({
-                "brand_id": record.brand_id, "window": record.window,
-                "window_start": record.window_start, "pattern": record.pattern,
-            });
-            out.push(json_record(&patterns, &key, &record));
-        }
+        out.extend(self.output.pattern_trust.drain(..).map(|record| patterns.record(&record.key(), &record)));
         let alerts = topic("alerts");
-        for alert in self.output.alerts.drain(..) {
-            out.push(json_record(&alerts, &json!({ "alert_id": alert.alert_id }), &alert));
-        }
+        out.extend(self.output.alerts.drain(..).map(|alert| alerts.record(&alert.key(), &alert)));
     }
 }
 
