@@ -26,8 +26,11 @@ use trustline::event::raw::{RawConsent, RawEvent, RawRecord};
 use trustline::identity::PseudonymKey;
 use trustline::log::{LogError, Outgoing, Position, Record, TopicPartition};
 
-/// All of them by the name of their fuzz target.
-pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
+/// A decoder with the name of its fuzz target.
+pub(crate) type Named = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub(crate) const ALL: &[Named] = &[
     ("avro", avro),
     ("avro_schema", avro_schema),
     ("config", config),
