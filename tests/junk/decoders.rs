@@ -24,7 +24,7 @@ use trustline::event::kinds::Topic;
 use trustline::event::mapping::{Mapped, Mapper, Mapping, PRESETS, RecordAt};
 use trustline::event::raw::{RawConsent, RawEvent, RawRecord};
 use trustline::identity::PseudonymKey;
-use trustline::log::{LogError, Outgoing, Position, Record, TopicPartition};
+use trustline::log::{Headers, Outgoing, Position, RecordRef, Records, TopicPartition};
 
 /// A decoder with the name of its fuzz target.
 pub(crate) type Named = (&'static str, fn(&[u8]));
@@ -229,9 +229,8 @@ pub(crate) fn stages(input: &[u8]) {
         rest = tail;
         let topic = Topic::ALL[usize::from(topic) % Topic::ALL.len()];
         let timestamp = i64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
-        let value = value.to_vec();
-        let record = record(at(names.source(topic)), offset, Some(timestamp), None, value);
-        route.absorb(&record, &mut out).expect("every record is taken");
+        let mut one = One { offset, timestamp_ms: Some(timestamp), value: value.to_vec(), taken: false };
+        route.absorb(&at(names.source(topic)), &mut one, &mut out).expect("every record is taken");
         route.finish(WallTime(offset * 2_000), &[], &mut out);
         offset += 1;
     }
@@ -245,30 +244,49 @@ fn through(stage: &mut impl Stage, topic: &str, records: Vec<Outgoing>) -> Vec<O
     let of = at(topic);
     assign(stage, &of, None);
     let mut out = Vec::new();
-    for (offset, from) in (0..).zip(records.into_iter().filter(|record| *record.topic == *topic)) {
-        let record = record(of.clone(), offset, None, from.key, from.value);
-        stage.absorb(&record, &mut out).expect("what a stage wrote is read");
+    for (offset, record) in (0..).zip(records.into_iter().filter(|record| *record.topic == *topic)) {
+        let mut one = One { offset, timestamp_ms: None, value: record.value, taken: false };
+        stage.absorb(&of, &mut one, &mut out).expect("what a stage wrote is read");
     }
     out
 }
 
 fn assign(stage: &mut impl Stage, of: &TopicPartition, position: Option<&Position>) {
-    let mut no_history = |_, _| -> Result<Vec<Record>, LogError> { Ok(Vec::new()) };
-    stage.assigned(of, position, &mut no_history).expect("it starts");
+    stage.assigned(of, position).expect("it starts");
 }
 
 fn at(topic: &str) -> TopicPartition {
     TopicPartition { topic: Arc::from(topic), partition: 0 }
 }
 
-fn record(
-    from: TopicPartition,
+/// A batch of one record.
+struct One {
     offset: i64,
     timestamp_ms: Option<i64>,
-    key: Option<Vec<u8>>,
     value: Vec<u8>,
-) -> Record {
-    Record { from, offset, timestamp_ms, key, value, headers: Vec::new() }
+    taken: bool,
+}
+
+impl Records for One {
+    fn peek(&self) -> Option<i64> {
+        (!self.taken).then_some(self.offset)
+    }
+
+    fn next(&mut self) -> Option<RecordRef<'_>> {
+        (!std::mem::replace(&mut self.taken, true)).then_some(RecordRef {
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: None,
+            value: &self.value,
+            headers: self,
+        })
+    }
+}
+
+impl Headers for One {
+    fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
 }
 
 fn topic_and_rest(input: &[u8]) -> Option<(Topic, &[u8])> {

@@ -10,8 +10,8 @@ use trustline::driver::stages::detect::DetectStage;
 use trustline::driver::stages::route::RouteStage;
 use trustline::driver::stages::score::ScoreStage;
 use trustline::driver::worker::Worker;
+use trustline::event::kinds::Topic;
 use trustline::fold::route::Route;
-use trustline::log::Source;
 use trustline::log::memory::{Fault, MemoryLog, MemoryPublishers, MemorySource};
 
 use super::{EVENTS, OUTPUTS};
@@ -97,9 +97,9 @@ impl Instance {
         match stage {
             StageName::Route => {
                 let topics: Vec<&str> = EVENTS.iter().map(|topic| topic.symbol()).collect();
-                let mut source = log.reader("route", &topics);
-                let mut count = |topic: &str| source.partitions(topic).unwrap() as u32;
-                let partitions = EVENTS.iter().map(|topic| (*topic, count(topic.symbol()))).collect();
+                let source = log.reader("route", &topics);
+                let count = |topic: &Topic| log.records(topic.symbol()).len() as u32;
+                let partitions = EVENTS.iter().map(|topic| (*topic, count(topic))).collect();
                 let stage = assembly.route_stage(route, &partitions, clock.now());
                 Instance::Route(Box::new(Worker::new(source, publishers, stage, clock)))
             }
