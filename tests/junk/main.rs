@@ -79,3 +79,30 @@ fn apply(mut input: Vec<u8>, change: Change) -> Vec<u8> {
     }
     input
 }
+
+#[test]
+fn deep_nesting_is_refused_before_the_stack_ends() {
+    const DEEP: usize = 50_000;
+    let keys = "a.".repeat(DEEP);
+    let tables = "[".repeat(DEEP);
+    for text in [
+        format!("a = {tables}{}", "]".repeat(DEEP)),
+        format!("a = {}1{}", "{ a = ".repeat(DEEP), " }".repeat(DEEP)),
+        format!("{keys}a = 1"),
+        format!("[{keys}a]"),
+        format!("[[{keys}a]]"),
+        format!("[[override]]\npatterns.{keys}a = 1"),
+    ] {
+        decoders::config(text.as_bytes());
+        decoders::mapping_file(text.as_bytes());
+    }
+    decoders::config(format!("\0OVERRIDE={tables}").as_bytes());
+    let deep_json = format!("{}{}", r#"{"type":"array","items":"#.repeat(DEEP), "}".repeat(DEEP));
+    for topic in 0..6 {
+        decoders::avro_schema(&[&[topic][..], deep_json.as_bytes()].concat());
+        decoders::json(&[&[topic][..], deep_json.as_bytes()].concat());
+    }
+    for preset in 0..8 {
+        decoders::mapping(&[&[preset][..], deep_json.as_bytes()].concat());
+    }
+}
