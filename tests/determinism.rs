@@ -255,8 +255,9 @@ fn run(sources: &[Vec<(i64, String)>], instances: usize, seed: Option<u64>) -> R
         for number in 0..instances {
             let mut route = assembly.route();
             load_links(&mut route);
-            let name = format!("{stage:?}-{number}");
-            all.push(Instance::start(stage, (&log, &clock, &assembly), &name, route, |_| None));
+            let publishers = log.publishers(&format!("{stage:?}-{number}"), |_| None);
+            let site = (&log, &clock, &assembly);
+            all.push(Instance::start(stage, site, route, publishers, |source| source));
         }
     }
     let mut fed = [0; SOURCES];
@@ -279,7 +280,7 @@ fn run(sources: &[Vec<(i64, String)>], instances: usize, seed: Option<u64>) -> R
             clock.advance(choices.below(400) as i64);
             for _ in 0..choices.below(4) {
                 let at = choices.below(all.len());
-                all[at].step();
+                all[at].step().unwrap();
             }
         }
     } else {
@@ -289,7 +290,7 @@ fn run(sources: &[Vec<(i64, String)>], instances: usize, seed: Option<u64>) -> R
     }
     // When everything is read, every partition hears of the last frontiers.
     for _ in 0..2 {
-        while all.iter_mut().fold(false, |busy, instance| instance.step() | busy) {}
+        while all.iter_mut().fold(false, |busy, instance| instance.step().unwrap() | busy) {}
         clock.advance(2_000);
     }
     let records = |name: &&'static str| (*name, committed(&log.records(&format!("t.{name}")).concat()));

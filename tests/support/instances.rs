@@ -9,10 +9,10 @@ use trustline::driver::clock::{Clock, WallTime};
 use trustline::driver::stages::detect::DetectStage;
 use trustline::driver::stages::route::RouteStage;
 use trustline::driver::stages::score::ScoreStage;
-use trustline::driver::worker::Worker;
+use trustline::driver::worker::{Worker, WorkerError};
 use trustline::event::kinds::Topic;
 use trustline::fold::route::Route;
-use trustline::log::memory::{Fault, MemoryLog, MemoryPublishers, MemorySource};
+use trustline::log::memory::{MemoryLog, MemoryPublishers, MemorySource};
 
 use super::{EVENTS, OUTPUTS};
 
@@ -83,62 +83,55 @@ pub enum StageName {
 pub const STAGES: [StageName; 3] = [StageName::Route, StageName::Detect, StageName::Score];
 
 impl Instance {
-    /// Starts an instance under a name of its own; `route` is the fold with the links it knows, `fault` what
-    /// happens to its steps.
+    /// Starts an instance whose steps go through `publishers`; `route` is the fold with the links it knows, `with`
+    /// what is done to its source.
     pub fn start(
         stage: StageName,
         (log, clock, assembly): (&MemoryLog, &Scripted, &Assembly),
-        name: &str,
         route: Route,
-        fault: impl FnMut(u64) -> Option<Fault> + Send + 'static,
+        publishers: MemoryPublishers,
+        with: impl FnOnce(MemorySource) -> MemorySource,
     ) -> Instance {
-        let publishers = log.publishers(name, fault);
         let clock = clock.clone();
         match stage {
             StageName::Route => {
                 let topics: Vec<&str> = EVENTS.iter().map(|topic| topic.symbol()).collect();
-                let source = log.reader("route", &topics);
+                let source = with(log.reader("route", &topics));
                 let count = |topic: &Topic| log.records(topic.symbol()).len() as u32;
                 let partitions = EVENTS.iter().map(|topic| (*topic, count(topic))).collect();
                 let stage = assembly.route_stage(route, &partitions, clock.now());
                 Instance::Route(Box::new(Worker::new(source, publishers, stage, clock)))
             }
             StageName::Detect => {
-                let source = log.reader("detect", &["t.person-events"]);
-                Instance::Detect(Box::new(Worker::new(source, publishers, assembly.detect_stage(), clock)))
+                let source = with(log.reader("detect", &["t.person-events"]));
+                let stage = assembly.detect_stage().unwrap();
+                Instance::Detect(Box::new(Worker::new(source, publishers, stage, clock)))
             }
             StageName::Score => {
-                let source = log.reader("score", &["t.brand-partials"]);
-                Instance::Score(Box::new(Worker::new(source, publishers, assembly.score_stage(), clock)))
+                let source = with(log.reader("score", &["t.brand-partials"]));
+                let stage = assembly.score_stage().unwrap();
+                Instance::Score(Box::new(Worker::new(source, publishers, stage, clock)))
             }
         }
     }
 
     /// Makes one step; whether anything happened.
-    pub fn step(&mut self) -> bool {
-        let busy = match self {
+    pub fn step(&mut self) -> Result<bool, WorkerError> {
+        match self {
             Instance::Route(worker) => worker.step(Duration::ZERO),
             Instance::Detect(worker) => worker.step(Duration::ZERO),
             Instance::Score(worker) => worker.step(Duration::ZERO),
-        };
-        busy.unwrap()
+        }
     }
 
     /// Leaves its group, as a process that dies does in the end; gives its stage.
     pub fn leave(&mut self) -> StageName {
-        match self {
-            Instance::Route(worker) => {
-                worker.source_mut().leave();
-                StageName::Route
-            }
-            Instance::Detect(worker) => {
-                worker.source_mut().leave();
-                StageName::Detect
-            }
-            Instance::Score(worker) => {
-                worker.source_mut().leave();
-                StageName::Score
-            }
-        }
+        let (source, stage) = match self {
+            Instance::Route(worker) => (worker.source_mut(), StageName::Route),
+            Instance::Detect(worker) => (worker.source_mut(), StageName::Detect),
+            Instance::Score(worker) => (worker.source_mut(), StageName::Score),
+        };
+        source.leave();
+        stage
     }
 }
