@@ -135,6 +135,9 @@ fn every_refusal_has_its_reason_and_field() {
     };
     assert_eq!(reason(&products, &of(256)), Ok(()));
     assert_eq!(reason(&products, &of(257)), refused(Reason::Oversized, "product_ids"));
+    // A block that is not as long as it says.
+    let wrong = datum(b"\x02", b"\x01\x06\x02a\x02b\x00");
+    assert_eq!(reason(&products, &wrong), refused(Reason::Undecodable, "product_ids"));
     // A block that claims more than there is.
     let claim = datum(b"\x02", b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02a");
     assert_eq!(reason(&products, &claim), refused(Reason::Undecodable, "product_ids"));

@@ -117,7 +117,7 @@ impl RouteStage {
         frontier: &mut Frontier,
     ) -> Result<Option<i64>, Reject> {
         let timestamp = record.timestamp_ms.unwrap_or(self.now.0);
-        if raw.event_time > timestamp + self.settings.max_future_skew_ms {
+        if raw.event_time > timestamp.saturating_add(self.settings.max_future_skew_ms) {
             return Err(Reject::new(Reason::Future, "event_time"));
         }
         let place = frontier.place(raw.event_time);
