@@ -35,6 +35,8 @@ const FOLDERS: [&str; 7] = [
 /// Many people of many brands, with incidents and alerts.
 const CROWD: &str = "as-stream-crowd";
 const PARTITIONS: u32 = 2;
+/// States that are damaged are small, so that many can be.
+const SMALL: usize = 4_096;
 
 /// The logs that a folder of vectors makes, step by step.
 struct Logs {
@@ -355,8 +357,9 @@ fn samples() -> (Logs, Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut scores = Vec::new();
     for (at, told) in partials(&crowd).iter().enumerate() {
         tell(&mut score, told);
-        if at % 40 == 0 {
-            scores.push(score_state(&score));
+        let state = score_state(&score);
+        if at % 5 == 0 && state.len() < SMALL {
+            scores.push(state);
         }
     }
     (logs, states, scores)
@@ -366,7 +369,7 @@ fn samples() -> (Logs, Vec<Vec<u8>>, Vec<Vec<u8>>) {
 fn damaged_states_are_refused_or_read_but_never_a_panic() {
     let (logs, states, scores) = samples();
     let damage = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0u8..6, any::<u8>());
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(4_000));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(1_000));
     let (refused, read) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     runner
         .run(&damage, |(which, at, how, byte)| {
@@ -397,5 +400,5 @@ fn damaged_states_are_refused_or_read_but_never_a_panic() {
             Ok(())
         })
         .unwrap();
-    assert!(refused.get() > 2_000 && read.get() > 0, "{} refused, {} read", refused.get(), read.get());
+    assert!(refused.get() > 500 && read.get() > 0, "{} refused, {} read", refused.get(), read.get());
 }
