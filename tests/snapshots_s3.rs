@@ -68,7 +68,6 @@ impl Server {
             ("AWS_REGION", "eu-central-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
-            ("HOME", "/nonexistent".to_owned()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value));
         SnapshotStore::open(&format!("s3://{BUCKET}{prefix}"), &variables).unwrap()
