@@ -369,7 +369,7 @@ fn samples() -> (Logs, Vec<Vec<u8>>, Vec<Vec<u8>>) {
 fn damaged_states_are_refused_or_read_but_never_a_panic() {
     let (logs, states, scores) = samples();
     let damage = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0u8..6, any::<u8>());
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(1_000));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(500));
     let (refused, read) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     runner
         .run(&damage, |(which, at, how, byte)| {
@@ -400,5 +400,5 @@ fn damaged_states_are_refused_or_read_but_never_a_panic() {
             Ok(())
         })
         .unwrap();
-    assert!(refused.get() > 500 && read.get() > 0, "{} refused, {} read", refused.get(), read.get());
+    assert!(refused.get() > 250 && read.get() > 0, "{} refused, {} read", refused.get(), read.get());
 }
