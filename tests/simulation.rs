@@ -13,11 +13,13 @@ use support::{EVENTS, Input, OUTPUTS};
 use trustline::driver::clock::{Clock, WallTime};
 use trustline::driver::replay::Outcome;
 use trustline::driver::stages::detect::DetectStage;
+use trustline::driver::stages::recovery::Keeping;
 use trustline::driver::stages::route::RouteStage;
 use trustline::driver::stages::score::ScoreStage;
 use trustline::driver::worker::Worker;
 use trustline::event::kinds::Topic;
 use trustline::log::memory::{Call, Fault, MemoryLog, MemoryPublishers, MemorySource};
+use trustline::state::SnapshotStore;
 
 mod support;
 
@@ -104,6 +106,8 @@ struct Simulation<'a> {
     fed: BTreeMap<Topic, usize>,
     started: u64,
     faults: Arc<Faults>,
+    /// With odd seeds states come from snapshots, with even ones from the log alone.
+    keeping: Option<Keeping>,
 }
 
 /// How often each fault was injected.
@@ -135,6 +139,12 @@ impl<'a> Simulation<'a> {
             fed: BTreeMap::new(),
             started: 0,
             faults: Arc::default(),
+            keeping: (seed % 2 == 1).then(|| Keeping {
+                store: Arc::new(SnapshotStore::open("memory:", &[]).unwrap()),
+                every_ms: 500,
+                in_background: false,
+                rebuild: false,
+            }),
         };
         for stage in 0..3 {
             for _ in 0..1 + simulation.choices.below(3) {
@@ -161,7 +171,8 @@ impl<'a> Simulation<'a> {
         });
         let publishers = publishers.with_faults(self.failing_calls());
         let clock = self.clock.clone();
-        let assembly = support::assembly(PERSON_PARTITIONS, BRAND_PARTITIONS);
+        let mut assembly = support::assembly(PERSON_PARTITIONS, BRAND_PARTITIONS);
+        assembly.keeping = self.keeping.clone();
         match stage {
             0 => {
                 let topics: Vec<&str> = EVENTS.iter().map(|topic| topic.symbol()).collect();
@@ -173,12 +184,22 @@ impl<'a> Simulation<'a> {
             1 => {
                 let source =
                     self.log.reader("detect", &["t.person-events"]).with_faults(self.failing_calls());
-                Instance::Detect(Box::new(Worker::new(source, publishers, assembly.detect_stage(), clock)))
+                Instance::Detect(Box::new(Worker::new(
+                    source,
+                    publishers,
+                    assembly.detect_stage().unwrap(),
+                    clock,
+                )))
             }
             _ => {
                 let source =
                     self.log.reader("score", &["t.brand-partials"]).with_faults(self.failing_calls());
-                Instance::Score(Box::new(Worker::new(source, publishers, assembly.score_stage(), clock)))
+                Instance::Score(Box::new(Worker::new(
+                    source,
+                    publishers,
+                    assembly.score_stage().unwrap(),
+                    clock,
+                )))
             }
         }
     }

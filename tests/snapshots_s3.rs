@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use backon::ExponentialBuilder;
 use trustline::config::ConfigHash;
-use trustline::state::{Fold, Header, Name, RETRY, SnapshotStore, StoreError, Writer};
+use trustline::state::{Fold, Header, Name, SnapshotStore, StoreError, Writer};
 
 const BUCKET: &str = "snapshots";
 const ACCESS_KEY: &str = "someone";
@@ -159,7 +159,7 @@ fn an_outage_of_the_server_is_waited_out() {
         other => panic!("{other}"),
     }
     assert!(store.restore(&[older], once()).is_err(), "a store that cannot be reached has lost nothing");
-    let writer = Writer::start(Arc::clone(&store), RETRY).unwrap();
+    let writer = Writer::start(Arc::clone(&store), ExponentialBuilder::new().with_max_times(4)).unwrap();
     writer.submit("during", header(0, 2), b"during".to_vec()).unwrap();
     server.up();
     let (key, written) = writer.close(Duration::from_secs(30)).pop().unwrap();

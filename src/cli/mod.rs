@@ -1,19 +1,27 @@
 //! One file per command.
 
+pub mod acls;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod evaluate;
+pub mod explain;
 pub mod generate;
 pub mod out;
 pub mod pseudonym;
 pub mod replay;
 pub mod run;
+mod start;
 pub mod topics;
+mod what_if;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::driver::causes;
 use clap::{Parser, Subcommand};
+
+use crate::log::LogError;
 
 /// Finds the moments in which a brand's use of personal data costs or earns trust.
 #[derive(Debug, Parser)]
@@ -34,13 +42,17 @@ pub enum Command {
     Replay(replay::Args),
     /// Run the stages on Kafka until told to stop.
     Run(run::Args),
-    /// Plan and make the topics.
+    /// Plan and make the topics, and say what must be allowed on them.
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
     /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
     Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
     Generate(generate::Args),
+    /// Tell why a brand's score is what it is, from the output of `replay`.
+    Explain(explain::Args),
+    /// Measure the detectors on labelled traffic: precision, recall, and what hangs on judgement.
+    Evaluate(evaluate::Args),
     /// Write, check and show the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -60,6 +72,8 @@ pub enum Exit {
     Failed = 1,
     /// Wrong usage, configuration or input path.
     Usage = 2,
+    /// Kafka refuses: the log-in, a certificate or a permission.
+    Refused = 3,
 }
 
 impl From<Exit> for ExitCode {
@@ -76,6 +90,8 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Topics(command) => topics::run(command, cli.config.as_deref()),
         Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
+        Command::Explain(args) => explain::run(args, cli.config.as_deref()),
+        Command::Evaluate(args) => evaluate::run(args, cli.config.as_deref()),
         Command::Config(command) => config::run(command, cli.config.as_deref()),
         Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
         Command::Completions(args) => completions::run(args),
@@ -83,7 +99,7 @@ pub fn run(cli: &Cli) -> Exit {
     match outcome {
         Ok(()) => Exit::Done,
         Err(failure) => {
-            tell(&format!("trustline: {}", chain(failure.error.as_ref())));
+            tell(&format!("trustline: {}", causes(failure.error.as_ref())));
             failure.exit
         }
     }
@@ -104,6 +120,12 @@ impl Failure {
         Failure { exit: Exit::Usage, error: Box::new(error) }
     }
 
+    /// Kafka failed, or refuses.
+    pub fn log(error: LogError) -> Failure {
+        let exit = if matches!(error, LogError::Refused { .. }) { Exit::Refused } else { Exit::Failed };
+        Failure { exit, error: Box::new(error) }
+    }
+
     /// The command failed while running.
     pub fn running(error: impl std::error::Error + 'static) -> Failure {
         Failure { exit: Exit::Failed, error: Box::new(error) }
@@ -114,15 +136,4 @@ impl Failure {
 pub fn tell(line: &str) {
     use std::io::Write;
     drop(writeln!(std::io::stderr(), "{line}"));
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -7,22 +7,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use clap::ValueEnum;
-
 use super::pseudonym::configured_key;
-use super::{Failure, chain, config, tell};
+use super::{Failure, config, start, tell};
 use crate::codec::json::Decoder;
+use crate::config::effective;
 use crate::config::sections::LostOffsets;
 use crate::driver::assembly::Assembly;
+use crate::driver::causes;
 use crate::driver::clock::{Clock, SystemClock};
-use crate::driver::topics::WantedTopic;
+use crate::driver::stages::StageName;
+use crate::driver::stages::recovery::Keeping;
 use crate::driver::worker::{Stage, Worker, WorkerError};
 use crate::event::kinds::Topic;
 use crate::event::raw::RawRecord;
 use crate::fold::route::Route;
-use crate::log::kafka::admin::{TopicState, read_topic, topic_states};
+use crate::log::kafka::admin::read_topic;
 use crate::log::kafka::{Connection, KafkaPublishers, KafkaSource};
 use crate::log::{LogError, Record};
+use crate::state::{SnapshotStore, StoreError};
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
@@ -30,31 +32,16 @@ pub struct Args {
     /// Stages to run; all by default.
     #[arg(long, value_delimiter = ',')]
     pub stages: Vec<StageName>,
-}
-
-/// A stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StageName {
-    /// Source records to the person partitions.
-    Route,
-    /// Person events to moments and counts.
-    Detect,
-    /// Counts to metrics and alerts.
-    Score,
+    /// Where no snapshot can be read and the log no longer begins at its start, fold what is left of it. Counts
+    /// of windows that were open then are too low.
+    #[arg(long)]
+    pub rebuild: bool,
 }
 
 /// `run` cannot begin.
 #[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error("no pseudonym key: set privacy.key_file or privacy.key_env, so that pseudonyms are secret")]
-    NoKey,
-    #[error("the topics {0} are missing; `trustline topics apply` makes them")]
-    Missing(String),
-    #[error("{topic} has {found} partitions where {configured} are configured; set own_topics to {found}")]
-    Partitions { topic: String, found: i32, configured: i32 },
-    #[error("none of the source topics {0} is there")]
-    NoSource(String),
-}
+#[error("no pseudonym key: set privacy.key_file or privacy.key_env, so that pseudonyms are secret")]
+struct NoKey;
 
 /// How long a step waits for records.
 const STEP: Duration = Duration::from_millis(100);
@@ -68,22 +55,17 @@ const RETRY: Duration = Duration::from_millis(500);
 /// When it cannot begin, or a stage cannot go on.
 pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(file)?;
-    let key =
-        configured_key(&config).map_err(Failure::usage)?.ok_or_else(|| Failure::usage(StartError::NoKey))?;
+    let key = configured_key(&config).map_err(Failure::usage)?.ok_or_else(|| Failure::usage(NoKey))?;
     let connection = Connection::of(&config).map_err(Failure::usage)?;
     let mut assembly = Assembly::new(config, key);
     assembly.provisional = true;
+    assembly.keeping = Some(keeping(&assembly, args.rebuild).map_err(Failure::usage)?);
     let stop = Arc::new(AtomicBool::new(false));
     on_signal(&stop).map_err(Failure::running)?;
-    let topics = crate::driver::topics::wanted(assembly.config());
-    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
-    let Some(states) = patiently(&stop, || topic_states(&connection, &names)).map_err(Failure::running)?
-    else {
-        return Ok(());
-    };
-    let sources = check_topics(&assembly, &topics, &states)?;
-    let stages =
-        if args.stages.is_empty() { StageName::value_variants().to_vec() } else { args.stages.clone() };
+    let stages = if args.stages.is_empty() { StageName::ALL.to_vec() } else { args.stages.clone() };
+    let found = patiently(&stop, || start::look(assembly.config(), &stages, &connection));
+    let Some(found) = found.map_err(Failure::log)? else { return Ok(()) };
+    let sources = start::check(assembly.config(), &stages, found).map_err(Failure::usage)?;
     let mut threads = Vec::new();
     for stage in stages {
         let (assembly, connection, stop) = (assembly.clone(), connection.clone(), Arc::clone(&stop));
@@ -100,6 +82,7 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     for thread in threads {
         match thread.join() {
             Ok(Ok(())) => {}
+            Ok(Err(WorkerError::Log(error))) => failure = failure.or(Some(Failure::log(error))),
             Ok(Err(error)) => failure = failure.or(Some(Failure::running(error))),
             Err(_) => failure = failure.or(Some(Failure::running(Panicked))),
         }
@@ -112,37 +95,15 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
 #[error("a worker panicked: this is a fault of trustline")]
 struct Panicked;
 
-/// Checks that the topics are there; returns the source topics and their partition counts.
-fn check_topics(
-    assembly: &Assembly,
-    wanted: &[WantedTopic],
-    states: &[TopicState],
-) -> Result<BTreeMap<Topic, u32>, Failure> {
-    let topics = assembly.names();
-    let mut sources = BTreeMap::new();
-    let mut missing = Vec::new();
-    for (wanted, state) in wanted.iter().zip(states) {
-        match (topics.source_of(&wanted.name), state) {
-            (Some(topic), TopicState::Partitions(count)) => {
-                sources.insert(topic, u32::try_from(*count).unwrap_or(0));
-            }
-            (Some(_), TopicState::Missing) => {}
-            (None, TopicState::Missing) => missing.push(wanted.name.clone()),
-            (None, TopicState::Partitions(found)) if wanted.fixed && *found != wanted.partitions => {
-                let (topic, configured) = (wanted.name.clone(), wanted.partitions);
-                return Err(Failure::usage(StartError::Partitions { topic, found: *found, configured }));
-            }
-            (None, TopicState::Partitions(_)) => {}
-        }
-    }
-    if !missing.is_empty() {
-        return Err(Failure::usage(StartError::Missing(missing.join(", "))));
-    }
-    if !sources.keys().any(|topic| topic.is_person_events()) {
-        let names: Vec<&str> = Topic::ALL.iter().map(|topic| topics.source(*topic)).collect();
-        return Err(Failure::usage(StartError::NoSource(names.join(", "))));
-    }
-    Ok(sources)
+/// Opens the store of snapshots, and keeps the configuration there for those who fold under it later.
+fn keeping(assembly: &Assembly, rebuild: bool) -> Result<Keeping, StoreError> {
+    let config = assembly.config();
+    let state = &config.settings.state;
+    let variables: Vec<(String, String)> = std::env::vars().collect();
+    let store = SnapshotStore::open(&state.url, &variables)?;
+    store.put_config(config.hash(), &effective(&config.settings).unwrap_or_default())?;
+    let every_ms = state.snapshot_every_ms;
+    Ok(Keeping { store: Arc::new(store), every_ms, in_background: true, rebuild })
 }
 
 /// Asks until there is an answer, or none that waiting could bring; nothing if told to stop before.
@@ -154,7 +115,7 @@ fn patiently<T>(
         match ask() {
             Ok(answer) => return Ok(Some(answer)),
             Err(error @ LogError::Unavailable { .. }) => {
-                tell(&format!("trustline: {}; trying again", chain(&error)));
+                tell(&format!("trustline: {}; trying again", causes(&error)));
                 thread::sleep(RETRY);
             }
             Err(error) => return Err(error),
@@ -195,13 +156,13 @@ fn run_stage(
             let topic = names.own("person-events");
             let source =
                 KafkaSource::new(connection, &format!("{group}-detect"), &[&topic], LostOffsets::Stop)?;
-            drive(Worker::new(source, publishers("detect"), assembly.detect_stage(), clock), stop)
+            drive(Worker::new(source, publishers("detect"), assembly.detect_stage()?, clock), stop)
         }
         StageName::Score => {
             let topic = names.own("brand-partials");
             let source =
                 KafkaSource::new(connection, &format!("{group}-score"), &[&topic], LostOffsets::Stop)?;
-            drive(Worker::new(source, publishers("score"), assembly.score_stage(), clock), stop)
+            drive(Worker::new(source, publishers("score"), assembly.score_stage()?, clock), stop)
         }
     }
 }
@@ -214,13 +175,13 @@ fn drive<T: Stage>(
         match worker.step(STEP) {
             Ok(_) => {}
             Err(error) if error.is_passing() => {
-                tell(&format!("trustline: {}; trying again", chain(&error)));
+                tell(&format!("trustline: {}; trying again", causes(&error)));
                 thread::sleep(RETRY);
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    worker.finish_work()
 }
 
 /// Identity is joined on arrival, so all links that are there are read first.

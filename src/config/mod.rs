@@ -18,7 +18,7 @@ mod topic;
 mod tree;
 
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
-pub use example::{effective, example};
+pub use example::{effective, example, rests_on_judgement, source};
 pub use hash::ConfigHash;
 pub use problem::{Place, Problem, Problems};
 pub use schema::schema;

@@ -4,10 +4,6 @@
 //! had before; which snapshots count is said by the metadata of the committed offset alone, so one that a fenced
 //! instance leaves behind is never read. Calls block; none may be made from within an async runtime.
 
-use std::time::Duration;
-
-use backon::ExponentialBuilder;
-
 mod error;
 mod file;
 mod name;
@@ -20,10 +16,3 @@ pub use file::{FORMAT_VERSION, FileError, Header};
 pub use name::{BadName, Fold, Name};
 pub use store::{Restored, SnapshotStore, Stored};
 pub use writer::{Busy, Finished, QUEUE, Writer};
-
-/// How long a store that fails is tried again: six times, for about eleven seconds.
-pub const RETRY: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(Duration::from_millis(200))
-    .with_max_delay(Duration::from_secs(5))
-    .with_max_times(6)
-    .with_jitter();

@@ -84,9 +84,6 @@ section! {
         /// Snapshots of changes after which a full one is taken. Judgement.
         #[schemars(range(min = 1, max = 10_000))]
         full_every: i32 = 60,
-        /// How long a snapshot that no committed offset names is kept, milliseconds of wall time. 1 h; a name is committed within seconds of its snapshot, and clocks may differ (judgement).
-        #[schemars(range(min = 60_000, max = 2_592_000_000_i64))]
-        unnamed_kept_ms: i64 = 3_600_000,
     }
 }
 

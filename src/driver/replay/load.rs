@@ -7,7 +7,7 @@ use crate::event::kinds::Topic;
 use crate::event::raw::{RawEvent, RawRecord};
 use crate::event::reject::{Reason, Reject};
 use crate::fold::route::{Frontier, Route, Routed};
-use crate::log::files::{Format, InputError, Line, Lines, TopicFile};
+use crate::log::files::{self, Format, InputError, Line, Lines, TopicFile};
 
 use super::aside::{Aside, SetAside};
 use super::ledger::Account;
@@ -92,7 +92,7 @@ pub fn records(
                 account.dead_lettered += 1;
                 refused(original, number);
                 let original = original.to_vec();
-                aside.dead(Aside { topic: file.topic, record: number, original }, reject);
+                aside.dead(Aside { topic: file.topic, source: None, record: number, original }, reject);
             }
         }
     })
@@ -117,7 +117,7 @@ fn visit_json(
     mut each: impl FnMut(u64, &[u8], Result<RawRecord<'_>, Reject>),
 ) -> Result<(), InputError> {
     let mut decoder = json::Decoder::new(file.topic);
-    let mut lines = Lines::new(file.open()?);
+    let mut lines = Lines::new(files::open(&file.path)?);
     let mut number = 0;
     let failed = |records, source| InputError::File { path: file.path.clone(), records, source };
     while let Some(line) = lines.next_line().map_err(|source| failed(number, source))? {
@@ -140,7 +140,8 @@ fn visit_avro(
         records,
         source: std::io::Error::other(error),
     };
-    let mut container = ContainerReader::new(file.open()?).map_err(|error| failed(0, error.into()))?;
+    let mut container =
+        ContainerReader::new(files::open(&file.path)?).map_err(|error| failed(0, error.into()))?;
     let decoder = avro::Decoder::compile(container.schema_json(), file.topic);
     let decoder = decoder.map_err(|error| failed(0, error.into()))?;
     let mut block = Vec::new();
@@ -186,6 +187,23 @@ pub fn route_event(
         frontier.raise(raw.event_time, raw.event_time, slack);
     }
     routed
+}
+
+/// Accounts for an event that was routed.
+pub fn account(
+    routed: Routed,
+    account: &mut Account,
+    set_aside: &mut SetAside,
+    aside: impl FnOnce() -> Aside,
+) {
+    match routed {
+        Routed::Logged => account.waiting += 1,
+        Routed::Exempt => account.exempt += 1,
+        Routed::TooLate { by_ms } => {
+            account.too_late += 1;
+            set_aside.late(aside(), by_ms);
+        }
+    }
 }
 
 /// Counts a dead letter in its window, if it has one.

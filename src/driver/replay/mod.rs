@@ -5,6 +5,7 @@
 //! order of arrival.
 
 pub mod aside;
+pub mod foreign;
 pub mod ledger;
 pub mod load;
 pub mod order;
@@ -14,17 +15,19 @@ use std::path::Path;
 
 use crate::codec::canonical::{encode_event, encode_incident};
 use crate::codec::frame::item::{Item, ItemKind, put_other};
+use crate::config::sections::ForeignInput;
 use crate::event::kinds::Topic;
 use crate::event::output::TrustMoment;
 use crate::event::raw::{RawErasure, RawIncident, RawRecord};
 use crate::fold::detect::{self, Detect};
-use crate::fold::route::{Frontier, Route, Routed};
+use crate::fold::route::{Frontier, Route};
 use crate::fold::score::{Mark, Score, ScoreOut};
 use crate::log::files::{self, InputError, TopicFile};
 use crate::time::EventTime;
 
 use self::aside::{Aside, SetAside};
-use self::ledger::Ledger;
+use self::foreign::ForeignFile;
+use self::ledger::{Account, Ledger};
 use self::load::{Arrival, Items};
 
 /// Told how far a replay is.
@@ -68,6 +71,8 @@ pub struct Replay {
     pub score: Score,
     /// How records become items.
     pub arrival: Arrival,
+    /// Foreign files to read beside those of the topics.
+    pub inputs: Vec<ForeignInput>,
 }
 
 const PROGRESS_EVERY: u64 = 1 << 16;
@@ -78,58 +83,92 @@ impl Replay {
     /// # Errors
     /// When the folder or a file in it cannot be read.
     pub fn run(mut self, folder: &Path, progress: &mut dyn Progress) -> Result<Outcome, InputError> {
+        let foreign = foreign::find(folder, &self.inputs)?;
         let files = files::find(folder)?;
-        let mut outcome = Outcome::default();
-        let mut known = Items::default();
-        for topic in [Topic::IdentityLinks, Topic::BrandIncidents, Topic::Erasures] {
-            if let Some(file) = files.iter().find(|file| file.topic == topic) {
-                self.load_known(file, &mut outcome, &mut known)?;
-            }
+        if files.is_empty() && foreign.is_empty() {
+            return Err(InputError::Empty { path: folder.to_owned() });
         }
+        let mut outcome = Outcome::default();
+        let known = self.load_known(&files, &foreign, &mut outcome)?;
         let mut sources = vec![known];
-        for file in files.iter().filter(|file| file.topic.is_person_events()) {
+        for file in events_of(&files) {
             sources.push(self.load_events(file, &mut outcome, progress)?);
         }
         for (items, file) in sources.iter_mut().zip([None].into_iter().chain(events_of(&files).map(Some))) {
             let ties = order::sort(items);
             if let (false, Some(file)) = (ties.is_empty(), file) {
-                settle(items, &ties, file)?;
+                settle(items, &ties, |each| {
+                    load::visit(file, |number, _, record| each(number, record.ok()))
+                })?;
             }
+        }
+        if !foreign.is_empty() {
+            let accounts = (&mut outcome.ledger, &mut outcome.aside);
+            let mut items =
+                foreign::load_events(&foreign, &mut self.route, self.arrival, accounts, progress)?;
+            let ties = order::sort(&mut items);
+            if !ties.is_empty() {
+                settle(&mut items, &ties, |each| {
+                    foreign::visit_events(&foreign, |number, _, given| {
+                        each(number, given.record.ok().flatten());
+                    })
+                })?;
+            }
+            sources.push(items);
         }
         self.fold(&sources, &mut outcome, progress);
         Ok(outcome)
     }
 
+    /// Loads what is known beforehand: links, incidents, and erasures, which become items.
     fn load_known(
         &mut self,
-        file: &TopicFile,
+        files: &[TopicFile],
+        foreign: &[ForeignFile],
         outcome: &mut Outcome,
-        known: &mut Items,
-    ) -> Result<(), InputError> {
-        let account = outcome.ledger.of(file.topic);
+    ) -> Result<Items, InputError> {
+        let Outcome { aside, ledger, .. } = outcome;
         let (mut incidents, mut erasures): (Vec<RawIncident>, Vec<RawErasure>) = Default::default();
         let links = &mut self.route.links;
-        load::records(
-            file,
-            account,
-            &mut outcome.aside,
-            |record, _, _, account, _| {
-                account.applied += 1;
-                match record {
-                    RawRecord::Link(link) => links.insert(link),
-                    RawRecord::Incident(incident) => incidents.push(incident),
-                    RawRecord::Erasure(erasure) => erasures.push(erasure),
-                    RawRecord::Event(_) => {}
-                }
-            },
-            |_, _| {},
-        )?;
+        let mut take = |record: RawRecord<'_>, account: &mut Account| {
+            account.applied += 1;
+            match record {
+                RawRecord::Link(link) => links.insert(link),
+                RawRecord::Incident(incident) => incidents.push(incident),
+                RawRecord::Erasure(erasure) => erasures.push(erasure),
+                RawRecord::Event(_) => {}
+            }
+        };
+        for topic in [Topic::IdentityLinks, Topic::BrandIncidents, Topic::Erasures] {
+            if let Some(file) = files.iter().find(|file| file.topic == topic) {
+                let account = ledger.of(topic);
+                load::records(
+                    file,
+                    account,
+                    aside,
+                    |record, _, _, account, _| take(record, account),
+                    |_, _| {},
+                )?;
+            }
+        }
+        for file in foreign {
+            file.visit(
+                |topic| !topic.is_person_events(),
+                |given| {
+                    let account = ledger.of(given.topic);
+                    if let Some(record) = given.account(account, aside) {
+                        take(record, account);
+                    }
+                },
+            )?;
+        }
         let mut encoded = Vec::new();
         for incident in incidents {
             encoded.clear();
             encode_incident(&incident, &mut encoded);
             self.score.incident(&incident, &encoded);
         }
+        let mut known = Items::default();
         erasures.sort_by(|a, b| (a.requested_time, &a.request_id).cmp(&(b.requested_time, &b.request_id)));
         for (number, erasure) in (0..).zip(&erasures) {
             for key in self.route.erasure(erasure).keys {
@@ -138,7 +177,7 @@ impl Replay {
                 });
             }
         }
-        Ok(())
+        Ok(known)
     }
 
     fn load_events(
@@ -157,17 +196,15 @@ impl Replay {
             |record, number, line, account, aside| {
                 let RawRecord::Event(raw) = record else { return };
                 let (items, frontier) = &mut *state.borrow_mut();
-                match load::route_event(&mut route.borrow_mut(), &raw, frontier, arrival, items, number) {
-                    Routed::Logged => account.waiting += 1,
-                    Routed::Exempt => account.exempt += 1,
-                    Routed::TooLate { by_ms } => {
-                        account.too_late += 1;
-                        aside.late(Aside { topic, record: number, original: line.to_vec() }, by_ms);
-                    }
-                }
-                if number % PROGRESS_EVERY == PROGRESS_EVERY - 1 {
-                    progress.read(PROGRESS_EVERY);
-                }
+                let routed =
+                    load::route_event(&mut route.borrow_mut(), &raw, frontier, arrival, items, number);
+                load::account(routed, account, aside, || Aside {
+                    topic,
+                    source: None,
+                    record: number,
+                    original: line.to_vec(),
+                });
+                progress_after(number, progress);
             },
             |line, number| {
                 let (items, frontier) = &mut *state.borrow_mut();
@@ -203,7 +240,7 @@ impl Replay {
                 batch.clear();
             }
             if batch.is_empty() && !out.windows.is_empty() {
-                pass_on(score, &mut out, outcome, place);
+                pass_on(score, &mut out, outcome, Some(place));
             }
             if number % PROGRESS_EVERY == 0 {
                 progress.applied(PROGRESS_EVERY, total);
@@ -215,7 +252,7 @@ impl Replay {
             detect.advance(end, &mut out);
         }
         detect.close_all(&mut out);
-        pass_on(score, &mut out, outcome, end.unwrap_or(i64::MIN));
+        pass_on(score, &mut out, outcome, end);
         score.finish(&mut outcome.score);
         for topic in Topic::ALL.iter().copied().filter(|topic| topic.is_person_events()) {
             let (tally, account) = (detect.tally(topic), outcome.ledger.of(topic));
@@ -229,7 +266,8 @@ impl Replay {
     }
 }
 
-fn pass_on(score: &mut Score, out: &mut detect::Output, outcome: &mut Outcome, frontier: i64) {
+/// Hands what `detect` gave to `score`, and how far event time has come; where no event was applied it stands still.
+fn pass_on(score: &mut Score, out: &mut detect::Output, outcome: &mut Outcome, frontier: Option<i64>) {
     outcome.moments.append(&mut out.moments);
     for window in out.windows.drain(..) {
         score.counts(0, &window.brand, window.length, EventTime(window.start), Mark::Closed, &window.counts);
@@ -237,23 +275,36 @@ fn pass_on(score: &mut Score, out: &mut detect::Output, outcome: &mut Outcome, f
     for (length, start, counts) in out.pipeline.drain(..) {
         score.pipeline(0, length, EventTime(start), Mark::Closed, counts);
     }
-    score.frontier(0, EventTime(frontier), 1);
-    score.advance(&mut outcome.score);
+    if let Some(frontier) = frontier {
+        score.frontier(0, EventTime(frontier), 1);
+        score.advance(&mut outcome.score);
+    }
 }
 
 fn events_of(files: &[TopicFile]) -> impl Iterator<Item = &TopicFile> {
     files.iter().filter(|file| file.topic.is_person_events())
 }
 
-/// Puts items in order that only the Avro encoding of their records tells apart: reads these again.
-fn settle(items: &mut Items, ties: &[std::ops::Range<usize>], file: &TopicFile) -> Result<(), InputError> {
+/// Tells the progress after a record.
+fn progress_after(number: u64, progress: &mut dyn Progress) {
+    if number % PROGRESS_EVERY == PROGRESS_EVERY - 1 {
+        progress.read(PROGRESS_EVERY);
+    }
+}
+
+/// Puts items in order that only the Avro encoding of their records tells apart: has these visited again.
+fn settle(
+    items: &mut Items,
+    ties: &[std::ops::Range<usize>],
+    visit: impl FnOnce(&mut dyn FnMut(u64, Option<RawRecord<'_>>)) -> Result<(), InputError>,
+) -> Result<(), InputError> {
     let mut wanted: Vec<u64> =
         ties.iter().flat_map(|tie| &items.index[tie.clone()]).map(|i| i.record).collect();
     wanted.sort_unstable();
     let mut encoded = std::collections::BTreeMap::new();
-    load::visit(file, |number, _, record| {
+    visit(&mut |number, record| {
         if wanted.binary_search(&number).is_ok()
-            && let Ok(RawRecord::Event(event)) = record
+            && let Some(RawRecord::Event(event)) = record
         {
             let mut bytes = Vec::new();
             encode_event(&event, &mut bytes);

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::codec::partial::Partial;
+use crate::driver::clock::WallTime;
 use crate::driver::worker::{Stage, StageError};
 use crate::fold::detect::waiting::Partition;
 use crate::fold::detect::{Detect, Output, Settings};
 use crate::log::{Outgoing, Position, Records, TopicPartition};
 use crate::time::MINUTE_MS;
 
+use super::recovery::{Keeper, Past, Start, lost};
 use super::{Names, brand_partition, json_record};
 
 /// Frontiers are told to `score` when they pass a multiple of this, milliseconds of event time: every
@@ -24,21 +26,21 @@ pub struct DetectSettings {
     pub person_partitions: i32,
     /// Partitions of the log of brand partials.
     pub brand_partitions: i32,
-    /// Settings of the fold.
-    pub fold: Settings,
 }
 
 /// The stage.
 pub struct DetectStage {
     settings: DetectSettings,
+    keeper: Keeper,
+    past: Past<Settings>,
     partitions: BTreeMap<TopicPartition, Partition>,
     output: Output,
 }
 
 impl DetectStage {
-    /// A stage that has no partition yet.
-    pub fn new(settings: DetectSettings) -> DetectStage {
-        DetectStage { settings, partitions: BTreeMap::new(), output: Output::default() }
+    /// A stage that has no partition yet. `past`: settings of the fold under configurations that held before.
+    pub fn new(settings: DetectSettings, keeper: Keeper, past: Past<Settings>) -> DetectStage {
+        DetectStage { settings, keeper, past, partitions: BTreeMap::new(), output: Output::default() }
     }
 
     /// The partitions and their folds.
@@ -80,15 +82,21 @@ impl Stage for DetectStage {
     fn assigned(
         &mut self,
         of: &TopicPartition,
-        _position: Option<&Position>,
+        position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
-        // The state is a function of the log: it is folded again from the first record.
-        self.partitions.insert(of.clone(), Partition::new(Detect::new(self.settings.fold.clone())));
-        Ok(Some(0))
+        let Start { from, state, config } = self.keeper.take(of, position)?;
+        let settings = (self.past)(config).map_err(|error| lost(of, &error))?;
+        let partition = match state {
+            Some(bytes) => Partition::read_state(settings, &bytes).map_err(|error| lost(of, &error))?,
+            None => Partition::new(Detect::new(settings)),
+        };
+        self.partitions.insert(of.clone(), partition);
+        Ok(from)
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.partitions.remove(of);
+        self.keeper.release(of);
     }
 
     fn absorb(
@@ -100,6 +108,12 @@ impl Stage for DetectStage {
         let moments = self.settings.names.own("moments");
         while let Some(record) = records.next() {
             let Some(partition) = self.partitions.get_mut(from) else { continue };
+            if let Some(config) = self.keeper.switch_at(from, record.offset) {
+                let settings = (self.past)(config).map_err(|error| lost(from, &error))?;
+                let mut state = Vec::new();
+                partition.write_state(&mut state);
+                *partition = Partition::read_state(settings, &state).map_err(|error| lost(from, &error))?;
+            }
             let before = partition.frontier();
             partition.frame(record.value, &mut self.output).map_err(|error| StageError::Record {
                 topic: from.topic.to_string(),
@@ -119,6 +133,22 @@ impl Stage for DetectStage {
             }
         }
         Ok(())
+    }
+
+    fn metadata(&self, of: &TopicPartition) -> String {
+        self.keeper.metadata(of)
+    }
+
+    fn committed(&mut self, of: &TopicPartition, next: i64, now: WallTime) {
+        if let Some(partition) = self.partitions.get(of) {
+            self.keeper.committed(of, next, now, |out| partition.write_state(out));
+        }
+    }
+
+    fn finish_snapshot(&mut self, of: &TopicPartition, next: i64) {
+        if let Some(partition) = self.partitions.get(of) {
+            self.keeper.finish(of, next, |out| partition.write_state(out));
+        }
     }
 }
 

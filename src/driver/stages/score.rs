@@ -8,6 +8,8 @@ use serde_json::json;
 use crate::codec::canonical::encode_incident;
 use crate::codec::json::Decoder;
 use crate::codec::partial::Partial;
+use crate::config::ConfigHash;
+use crate::driver::clock::WallTime;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
 use crate::event::output::BrandTrust;
@@ -18,21 +20,28 @@ use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
 use crate::score::settings::ScoreSettings;
 use crate::time::EventTime;
 
+use super::recovery::{Keeper, Past, Start, lost};
 use super::{Names, json_record};
 
 /// The stage.
-#[derive(Debug)]
 pub struct ScoreStage {
     names: Names,
-    settings: ScoreSettings,
+    keeper: Keeper,
+    past: Past<ScoreSettings>,
     partitions: BTreeMap<TopicPartition, Score>,
     output: ScoreOut,
 }
 
 impl ScoreStage {
     /// A stage that has no partition yet. The first partition speaks for the pipeline as a whole.
-    pub fn new(names: Names, settings: ScoreSettings) -> ScoreStage {
-        ScoreStage { names, settings, partitions: BTreeMap::new(), output: ScoreOut::default() }
+    /// `past`: settings of the fold under the configurations that hold now or held before.
+    pub fn new(names: Names, keeper: Keeper, past: Past<ScoreSettings>) -> ScoreStage {
+        ScoreStage { names, keeper, past, partitions: BTreeMap::new(), output: ScoreOut::default() }
+    }
+
+    fn settings(&self, of: &TopicPartition, config: ConfigHash) -> Result<Arc<ScoreSettings>, StageError> {
+        let settings = (self.past)(config).map_err(|error| lost(of, &error))?;
+        Ok(Arc::new(ScoreSettings { reports_pipeline: of.partition == 0, ..settings }))
     }
 
     fn fold(&mut self, from: &TopicPartition, record: RecordRef<'_>) -> Result<(), StageError> {
@@ -108,16 +117,21 @@ impl Stage for ScoreStage {
     fn assigned(
         &mut self,
         of: &TopicPartition,
-        _position: Option<&Position>,
+        position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
-        // The state is a function of the log: it is folded again from the first record.
-        let settings = ScoreSettings { reports_pipeline: of.partition == 0, ..self.settings.clone() };
-        self.partitions.insert(of.clone(), Score::new(Arc::new(settings)));
-        Ok(Some(0))
+        let Start { from, state, config } = self.keeper.take(of, position)?;
+        let settings = self.settings(of, config)?;
+        let score = match state {
+            Some(bytes) => Score::read_state(settings, &bytes).map_err(|error| lost(of, &error))?,
+            None => Score::new(settings),
+        };
+        self.partitions.insert(of.clone(), score);
+        Ok(from)
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.partitions.remove(of);
+        self.keeper.release(of);
     }
 
     fn absorb(
@@ -127,9 +141,39 @@ impl Stage for ScoreStage {
         out: &mut Vec<Outgoing>,
     ) -> Result<(), StageError> {
         while let Some(record) = records.next() {
+            if let Some(config) = self.keeper.switch_at(from, record.offset) {
+                let settings = self.settings(from, config)?;
+                if let Some(score) = self.partitions.get_mut(from) {
+                    let mut state = Vec::new();
+                    score.write_state(&mut state);
+                    *score = Score::read_state(settings, &state).map_err(|error| lost(from, &error))?;
+                }
+            }
             self.fold(from, record)?;
             self.publish(out);
         }
         Ok(())
+    }
+
+    fn metadata(&self, of: &TopicPartition) -> String {
+        self.keeper.metadata(of)
+    }
+
+    fn committed(&mut self, of: &TopicPartition, next: i64, now: WallTime) {
+        if let Some(score) = self.partitions.get(of) {
+            self.keeper.committed(of, next, now, |out| score.write_state(out));
+        }
+    }
+
+    fn finish_snapshot(&mut self, of: &TopicPartition, next: i64) {
+        if let Some(score) = self.partitions.get(of) {
+            self.keeper.finish(of, next, |out| score.write_state(out));
+        }
+    }
+}
+
+impl std::fmt::Debug for ScoreStage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScoreStage").field("partitions", &self.partitions.len()).finish_non_exhaustive()
     }
 }
