@@ -44,9 +44,10 @@ pub struct SnapshotStore {
 }
 
 impl SnapshotStore {
-    /// Opens the store at an address: `file:FOLDER`, `s3://BUCKET/PREFIX`, `gs://…` or `az://…`, or
-    /// `memory:`, which lasts as long as the store. A folder is made if it is not there. `variables`: the environment's, which hold credentials, region and endpoint under their
-    /// usual names (`AWS_ACCESS_KEY_ID`, `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME` and so on).
+    /// Opens the store at an address: `file:FOLDER`, `s3://BUCKET/PREFIX`, `gs://…` or `az://…`, or `memory:`,
+    /// which lasts as long as the store. A folder is made if it is not there. `variables`: the environment's,
+    /// which hold credentials, region and endpoint under their usual names (`AWS_ACCESS_KEY_ID`,
+    /// `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME` and so on).
     ///
     /// # Errors
     /// When the address or the variables are no good, or the folder cannot be made.

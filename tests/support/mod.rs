@@ -96,7 +96,8 @@ pub fn end(topic: Topic, last: i64) -> (i64, String) {
     (end, line)
 }
 
-fn read_text(folder: &Path, topic: Topic) -> String {
+/// The lines of a topic, plain or compressed; what is not UTF-8 is replaced.
+pub fn read_text(folder: &Path, topic: Topic) -> String {
     let plain = folder.join(format!("{}.jsonl", topic.symbol()));
     let Ok(file) = std::fs::File::open(folder.join(format!("{}.jsonl.gz", topic.symbol()))) else {
         return std::fs::read_to_string(plain).unwrap_or_default();
