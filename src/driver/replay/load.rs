@@ -81,7 +81,7 @@ pub fn records(
     file: &TopicFile,
     account: &mut Account,
     aside: &mut SetAside,
-    mut each: impl FnMut(RawRecord<'_>, u64, &[u8], &mut Account, &mut SetAside),
+    mut each: impl FnMut(&mut RawRecord<'_>, u64, &[u8], &mut Account, &mut SetAside),
     mut refused: impl FnMut(&[u8], u64),
 ) -> Result<(), InputError> {
     visit(file, |number, original, record| {
@@ -104,7 +104,7 @@ pub fn records(
 /// When the file cannot be read on.
 pub fn visit(
     file: &TopicFile,
-    each: impl FnMut(u64, &[u8], Result<RawRecord<'_>, Reject>),
+    each: impl FnMut(u64, &[u8], Result<&mut RawRecord<'_>, Reject>),
 ) -> Result<(), InputError> {
     match file.format {
         Format::Avro => visit_avro(file, each),
@@ -114,7 +114,7 @@ pub fn visit(
 
 fn visit_json(
     file: &TopicFile,
-    mut each: impl FnMut(u64, &[u8], Result<RawRecord<'_>, Reject>),
+    mut each: impl FnMut(u64, &[u8], Result<&mut RawRecord<'_>, Reject>),
 ) -> Result<(), InputError> {
     let mut decoder = json::Decoder::new(file.topic);
     let mut lines = Lines::new(file.open()?);
@@ -122,7 +122,10 @@ fn visit_json(
     let failed = |records, source| InputError::File { path: file.path.clone(), records, source };
     while let Some(line) = lines.next_line().map_err(|source| failed(number, source))? {
         match line {
-            Line::Whole(line) => each(number, line, decoder.decode(line)),
+            Line::Whole(line) => match decoder.decode(line) {
+                Ok(mut record) => each(number, line, Ok(&mut record)),
+                Err(reject) => each(number, line, Err(reject)),
+            },
             Line::Cut(start) => each(number, start, Err(Reject::new(Reason::Oversized, "line"))),
         }
         number += 1;
@@ -132,7 +135,7 @@ fn visit_json(
 
 fn visit_avro(
     file: &TopicFile,
-    mut each: impl FnMut(u64, &[u8], Result<RawRecord<'_>, Reject>),
+    mut each: impl FnMut(u64, &[u8], Result<&mut RawRecord<'_>, Reject>),
 ) -> Result<(), InputError> {
     let mut number = 0;
     let failed = |records, error: Box<dyn std::error::Error + Send + Sync>| InputError::File {
@@ -148,10 +151,11 @@ fn visit_avro(
         // A count that the block cannot hold is damage too: no record is empty.
         let count = count.min(block.len() as u64);
         let mut rest = block.as_slice();
+        let mut record = RawRecord::Event(RawEvent::new(file.topic));
         for left in (0..count).rev() {
             let before = rest;
-            match decoder.next(&mut rest) {
-                Ok((original, record)) => each(number, original, record),
+            match decoder.next(&mut rest, &mut record) {
+                Ok((original, valid)) => each(number, original, valid.map(|()| &mut record)),
                 Err(reject) => {
                     // Nothing more can be found in the block: what is left of it is set aside whole, and every
                     // record that it should hold is accounted for.

@@ -13,11 +13,11 @@ pub mod write;
 use std::path::Path;
 
 use crate::codec::canonical::{encode_event, encode_incident};
-use crate::codec::frame::item::{Item, ItemKind, put_other};
+use crate::codec::frame::item::{ItemKind, put_other};
 use crate::event::kinds::Topic;
 use crate::event::output::TrustMoment;
-use crate::event::raw::{RawErasure, RawIncident, RawRecord};
-use crate::fold::detect::{self, Detect};
+use crate::event::raw::{RawErasure, RawEvent, RawIncident, RawRecord};
+use crate::fold::detect::{self, Detect, Placed};
 use crate::fold::route::{Frontier, Route, Routed};
 use crate::fold::score::{Mark, Score, ScoreOut};
 use crate::log::files::{self, InputError, TopicFile};
@@ -115,7 +115,7 @@ impl Replay {
             &mut outcome.aside,
             |record, _, _, account, _| {
                 account.applied += 1;
-                match record {
+                match std::mem::replace(record, RawRecord::Event(RawEvent::new(file.topic))) {
                     RawRecord::Link(link) => links.insert(link),
                     RawRecord::Incident(incident) => incidents.push(incident),
                     RawRecord::Erasure(erasure) => erasures.push(erasure),
@@ -157,7 +157,7 @@ impl Replay {
             |record, number, line, account, aside| {
                 let RawRecord::Event(raw) = record else { return };
                 let (items, frontier) = &mut *state.borrow_mut();
-                match load::route_event(&mut route.borrow_mut(), &raw, frontier, arrival, items, number) {
+                match load::route_event(&mut route.borrow_mut(), raw, frontier, arrival, items, number) {
                     Routed::Logged => account.waiting += 1,
                     Routed::Exempt => account.exempt += 1,
                     Routed::TooLate { by_ms } => {
@@ -185,31 +185,28 @@ impl Replay {
         let names = &route.brands;
         let numbers: Vec<u32> =
             (0..names.len() as u32).map(|number| detect.brand(names.name(number))).collect();
-        let brand_of = |item: &Item<'_>| numbers.get(item.brand() as usize).copied().unwrap_or(0);
-        let mut batch = Vec::with_capacity(detect::BATCH_EVENTS);
+        let whole = "the items were written by this process";
+        let mut batch = Vec::with_capacity(detect::BATCH_ITEMS);
         for (number, item) in (1..).zip(order::Merge::new(sources)) {
-            let (kind, brand, place) = (item.kind(), brand_of(&item), item.place());
-            let jurisdiction = route.jurisdictions.name(u32::from(item.jurisdiction()));
-            let whole = "the item was written by this process";
-            if kind == ItemKind::Event {
-                batch.push((brand, item.event(jurisdiction).expect(whole)));
-            } else {
-                detect.events(&batch, &mut out);
+            let place = item.place();
+            batch.push(Placed {
+                item,
+                place,
+                brand: numbers.get(item.brand() as usize).copied().unwrap_or(0),
+                jurisdiction: route.jurisdictions.name(u32::from(item.jurisdiction())),
+            });
+            if batch.len() == detect::BATCH_ITEMS {
+                detect.items(&batch, &mut out).expect(whole);
                 batch.clear();
-                detect.item(&item, brand, place, jurisdiction, &mut out).expect(whole);
-            }
-            if batch.len() == detect::BATCH_EVENTS {
-                detect.events(&batch, &mut out);
-                batch.clear();
-            }
-            if batch.is_empty() && !out.windows.is_empty() {
-                pass_on(score, &mut out, outcome, place);
+                if !out.windows.is_empty() {
+                    pass_on(score, &mut out, outcome, place);
+                }
             }
             if number % PROGRESS_EVERY == 0 {
                 progress.applied(PROGRESS_EVERY, total);
             }
         }
-        detect.events(&batch, &mut out);
+        detect.items(&batch, &mut out).expect(whole);
         let end = detect.latest_applied().map(|time| time + 1);
         if let Some(end) = end {
             detect.advance(end, &mut out);
@@ -256,7 +253,7 @@ fn settle(items: &mut Items, ties: &[std::ops::Range<usize>], file: &TopicFile) 
             && let Ok(RawRecord::Event(event)) = record
         {
             let mut bytes = Vec::new();
-            encode_event(&event, &mut bytes);
+            encode_event(event, &mut bytes);
             encoded.insert(number, bytes);
         }
     })?;
