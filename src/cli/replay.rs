@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::pseudonym::configured_key;
 use super::{Failure, config, tell};
+use crate::config::sections::ForeignInput;
 use crate::driver::assembly::Assembly;
 use crate::driver::replay::{Outcome, Progress, write};
 use crate::identity::PseudonymKey;
@@ -22,6 +23,24 @@ pub struct Args {
     /// Each file is one source and its lines are in the order of arrival, so records can be late.
     #[arg(long)]
     pub as_stream: bool,
+    /// Read foreign files, found by pattern below the input folder, through a mapping: a shipped one or a
+    /// `.toml` file, optionally with its variables. Goes before `[[input]]` of the configuration.
+    #[arg(long, value_name = "FILES=MAPPING[,VARIABLE=VALUE]...", value_parser = parse_input)]
+    pub mapping: Vec<ForeignInput>,
+}
+
+fn parse_input(text: &str) -> Result<ForeignInput, String> {
+    let wanted = "must be FILES=MAPPING or FILES=MAPPING,VARIABLE=VALUE";
+    let (files, rest) = text.split_once('=').ok_or(wanted)?;
+    let mut parts = rest.split(',');
+    let mapping = parts.next().unwrap_or_default();
+    let variables =
+        parts.map(|part| part.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let variables = variables.collect::<Option<_>>().ok_or(wanted)?;
+    if files.is_empty() || mapping.is_empty() {
+        return Err(wanted.to_owned());
+    }
+    Ok(ForeignInput { files: files.to_owned(), mapping: mapping.to_owned(), variables })
 }
 
 /// Runs the command.
@@ -30,7 +49,8 @@ pub struct Args {
 /// When the configuration is wrong, the input cannot be read, the output cannot be written, or the ledger does not balance.
 pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let started = Instant::now();
-    let config = config::load(file)?;
+    let mut config = config::load(file)?;
+    config.settings.inputs.splice(..0, args.mapping.iter().cloned());
     let key = configured_key(&config).map_err(Failure::usage)?.unwrap_or_else(|| {
         tell("no pseudonym key is configured: using the published test key, so pseudonyms are not secret");
         PseudonymKey::test_key()

@@ -7,6 +7,7 @@ use super::sections::Mechanism;
 use super::settings::Settings;
 use super::tree::{Node, Value};
 use super::{Config, Topic};
+use crate::event::mapping::MappingProblem;
 
 /// Checks the relations between the settings of a configuration.
 pub(super) fn check(config: &Config, tree: &Node, problems: &mut Problems) {
@@ -14,6 +15,7 @@ pub(super) fn check(config: &Config, tree: &Node, problems: &mut Problems) {
     let settings = &config.settings;
     report.thresholds(&["patterns"], tree.get(&["patterns"]));
     report.overrides(settings);
+    report.inputs(settings);
     report.windows(settings);
     report.folds(settings);
     report.time(config);
@@ -119,6 +121,26 @@ impl Report<'_> {
                 .any(|other| (&other.brand, &other.jurisdiction) == (&one.brand, &one.jurisdiction));
             if twin {
                 report(None, "has the same brand and jurisdiction as an earlier one; put them together");
+            }
+        }
+    }
+
+    fn inputs(&mut self, settings: &Settings) {
+        let Some(Node { value: Value::List(items), .. }) = self.tree.get(&["input"]) else { return };
+        for (at, (node, one)) in items.iter().zip(&settings.inputs).enumerate() {
+            let path = format!("input[{at}]");
+            if self.problems.concern(&path) {
+                continue;
+            }
+            for MappingProblem { at, problem } in one.problems() {
+                let keys: Vec<&str> = at.split('.').collect();
+                let found = node.get(&keys);
+                self.found.push(Problem {
+                    place: found.unwrap_or(node).place.clone(),
+                    path: format!("{path}.{at}"),
+                    value: found.map(Node::show),
+                    message: problem,
+                });
             }
         }
     }

@@ -92,6 +92,7 @@ impl Assembly {
             detect: self.detect(),
             score: Score::new(Arc::new(self.score())),
             arrival: Arrival { as_stream, out_of_orderness_ms },
+            inputs: self.config.settings.inputs.clone(),
         }
     }
 
