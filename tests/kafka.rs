@@ -19,6 +19,7 @@ mod support;
 
 const DEADLINE: Duration = Duration::from_secs(120);
 const KILLS: usize = 6;
+const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// A broker that goes with the test.
 struct Broker {
@@ -29,13 +30,17 @@ struct Broker {
 impl Broker {
     fn start() -> Broker {
         let broker = Broker { dir: tempfile::tempdir().unwrap(), port: free_port() };
-        let output = broker.script("start");
+        broker.go();
+        broker
+    }
+
+    fn go(&self) {
+        let output = self.script("start");
         assert!(
             output.status.success(),
             "the broker did not start: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        broker
     }
 
     fn script(&self, command: &str) -> std::process::Output {
@@ -87,9 +92,13 @@ impl Instance {
         self.0.wait().unwrap();
     }
 
-    fn stop(mut self) -> Option<i32> {
+    fn signal(&self, name: &str) {
         let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    fn stop(mut self) -> Option<i32> {
+        self.signal("TERM");
         self.0.wait().unwrap().code()
     }
 }
@@ -118,9 +127,10 @@ fn killed_instances_publish_what_a_calm_replay_computes_once() {
     let key = folder.path().join("key");
     std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
     let text = format!(
-        "{}[kafka]\nbrokers = [\"{}\"]\nsession_timeout_ms = 6000\n[privacy]\nkey_file = \"{}\"\n",
+        "{}[kafka]\nbrokers = [\"{}\"]\nsession_timeout_ms = {}\n[privacy]\nkey_file = \"{}\"\n",
         support::text(4, 2),
         broker.bootstrap(),
+        SESSION_TIMEOUT.as_millis(),
         key.display()
     );
     let config = write_config(folder.path(), &text);
@@ -163,6 +173,18 @@ fn killed_instances_publish_what_a_calm_replay_computes_once() {
         std::thread::sleep(Duration::from_millis(200 + (round as u64 * 137) % 300));
         if round == KILLS * 2 {
             instances.push(Instance::start(&config, "b"));
+        }
+        if round == KILLS * 2 + 1 {
+            // The broker dies in the middle of transactions and comes back.
+            broker.script("kill");
+            std::thread::sleep(Duration::from_secs(1));
+            broker.go();
+        }
+        if round == KILLS * 3 {
+            // An instance is paused for longer than the group waits, and wakes up as a zombie.
+            instances[0].signal("STOP");
+            std::thread::sleep(SESSION_TIMEOUT + Duration::from_secs(2));
+            instances[0].signal("CONT");
         }
         if round % 4 == 3 {
             let name = if instances.len() > 1 && round % 8 == 7 { "b" } else { "a" };

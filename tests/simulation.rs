@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use support::{EVENTS, Input, OUTPUTS};
@@ -17,7 +17,7 @@ use trustline::driver::stages::route::RouteStage;
 use trustline::driver::stages::score::ScoreStage;
 use trustline::driver::worker::Worker;
 use trustline::event::kinds::Topic;
-use trustline::log::memory::{Fault, MemoryLog, MemoryPublishers, MemorySource};
+use trustline::log::memory::{Call, Fault, MemoryLog, MemoryPublishers, MemorySource};
 
 mod support;
 
@@ -31,14 +31,21 @@ fn committed_output_is_that_of_a_calm_replay() {
     for folder in ["as-stream-lateness", "as-stream-late-words"] {
         let input = Input::read(folder);
         let expected = input.replay();
-        let mut faults = 0;
+        let mut faults: BTreeMap<String, u64> = BTreeMap::new();
         for seed in first.parse::<u64>().unwrap()..last.parse().unwrap() {
             let mut simulation = Simulation::new(&input, seed);
             simulation.run();
-            faults += simulation.faults;
+            for (fault, count) in std::mem::take(&mut *simulation.faults.0.lock().unwrap()) {
+                *faults.entry(fault).or_default() += count;
+            }
             simulation.compare(&expected, &format!("{folder}, seed {seed}"));
         }
-        assert!(faults > 0, "the seeds inject faults");
+        println!("{folder}: seeds {first} to {last}, faults {faults:?}");
+        for fault in
+            ["crash", "Abort", "LostBefore", "LostAfter", "Publisher", "Next", "ReadFrom", "Committed"]
+        {
+            assert!(faults.contains_key(fault), "the seeds inject {fault}");
+        }
     }
 }
 
@@ -96,7 +103,17 @@ struct Simulation<'a> {
     instances: Vec<Instance>,
     fed: BTreeMap<Topic, usize>,
     started: u64,
-    faults: u64,
+    faults: Arc<Faults>,
+}
+
+/// How often each fault was injected.
+#[derive(Default)]
+struct Faults(Mutex<BTreeMap<String, u64>>);
+
+impl Faults {
+    fn note(&self, fault: &str) {
+        *self.0.lock().unwrap().entry(fault.to_owned()).or_default() += 1;
+    }
 }
 
 impl<'a> Simulation<'a> {
@@ -117,7 +134,7 @@ impl<'a> Simulation<'a> {
             instances: Vec::new(),
             fed: BTreeMap::new(),
             started: 0,
-            faults: 0,
+            faults: Arc::default(),
         };
         for stage in 0..3 {
             for _ in 0..1 + simulation.choices.below(3) {
@@ -131,32 +148,51 @@ impl<'a> Simulation<'a> {
     fn start(&mut self, stage: usize) -> Instance {
         self.started += 1;
         let mut faults = Choices(self.choices.next());
+        let counts = Arc::clone(&self.faults);
         let publishers = self.log.publishers(&format!("instance-{}", self.started), move |_| {
-            Some(match faults.below(30) {
+            let fault = match faults.below(30) {
                 0 => Fault::Abort,
                 1 => Fault::LostBefore,
                 2 => Fault::LostAfter,
                 _ => return None,
-            })
+            };
+            counts.note(&format!("{fault:?}"));
+            Some(fault)
         });
+        let publishers = publishers.with_faults(self.failing_calls());
         let clock = self.clock.clone();
         let assembly = support::assembly(PERSON_PARTITIONS, BRAND_PARTITIONS);
         match stage {
             0 => {
                 let topics: Vec<&str> = EVENTS.iter().map(|topic| topic.symbol()).collect();
-                let source = self.log.reader("route", &topics);
+                let source = self.log.reader("route", &topics).with_faults(self.failing_calls());
                 let partitions = EVENTS.iter().map(|topic| (*topic, 1)).collect();
                 let stage = assembly.route_stage(assembly.route(), &partitions, clock.now());
                 Instance::Route(Box::new(Worker::new(source, publishers, stage, clock)))
             }
             1 => {
-                let source = self.log.reader("detect", &["t.person-events"]);
+                let source =
+                    self.log.reader("detect", &["t.person-events"]).with_faults(self.failing_calls());
                 Instance::Detect(Box::new(Worker::new(source, publishers, assembly.detect_stage(), clock)))
             }
             _ => {
-                let source = self.log.reader("score", &["t.brand-partials"]);
+                let source =
+                    self.log.reader("score", &["t.brand-partials"]).with_faults(self.failing_calls());
                 Instance::Score(Box::new(Worker::new(source, publishers, assembly.score_stage(), clock)))
             }
+        }
+    }
+
+    /// Calls that fail now and then, as those to a broker do while it has no leader.
+    fn failing_calls(&mut self) -> impl FnMut(Call) -> bool + Send + 'static {
+        let mut faults = Choices(self.choices.next());
+        let counts = Arc::clone(&self.faults);
+        move |call| {
+            let fails = faults.below(15) == 0;
+            if fails {
+                counts.note(&format!("{call:?}"));
+            }
+            fails
         }
     }
 
@@ -176,14 +212,18 @@ impl<'a> Simulation<'a> {
                 Instance::Detect(worker) => worker.step(Duration::ZERO),
                 Instance::Score(worker) => worker.step(Duration::ZERO),
             };
-            busy.unwrap();
+            match busy {
+                Ok(_) => {}
+                Err(error) if error.is_passing() => {}
+                Err(error) => panic!("{error:?}"),
+            }
             left -= usize::from(fed_all);
         }
     }
 
     /// An instance dies without a word; the group notices, and another takes its place.
     fn crash(&mut self, at: usize) {
-        self.faults += 1;
+        self.faults.note("crash");
         let stage = match &mut self.instances[at] {
             Instance::Route(worker) => {
                 worker.source_mut().leave();

@@ -10,17 +10,19 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::pseudonym::configured_key;
-use super::{Failure, config, tell};
+use super::{Failure, chain, config, tell};
 use crate::codec::json::Decoder;
+use crate::config::sections::LostOffsets;
 use crate::driver::assembly::Assembly;
 use crate::driver::clock::{Clock, SystemClock};
+use crate::driver::topics::WantedTopic;
 use crate::driver::worker::{Stage, Worker, WorkerError};
 use crate::event::kinds::Topic;
 use crate::event::raw::RawRecord;
 use crate::fold::route::Route;
-use crate::log::LogError;
 use crate::log::kafka::admin::{TopicState, read_topic, topic_states};
 use crate::log::kafka::{Connection, KafkaPublishers, KafkaSource};
+use crate::log::{LogError, Record};
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
@@ -57,6 +59,9 @@ enum StartError {
 /// How long a step waits for records.
 const STEP: Duration = Duration::from_millis(100);
 
+/// How long to wait before a call that failed is made again.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// Runs the command until it is told to stop.
 ///
 /// # Errors
@@ -68,9 +73,15 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let connection = Connection::of(&config).map_err(Failure::usage)?;
     let mut assembly = Assembly::new(config, key);
     assembly.provisional = true;
-    let sources = check_topics(&assembly, &connection)?;
     let stop = Arc::new(AtomicBool::new(false));
     on_signal(&stop).map_err(Failure::running)?;
+    let topics = crate::driver::topics::wanted(assembly.config());
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+    let Some(states) = patiently(&stop, || topic_states(&connection, &names)).map_err(Failure::running)?
+    else {
+        return Ok(());
+    };
+    let sources = check_topics(&assembly, &topics, &states)?;
     let stages =
         if args.stages.is_empty() { StageName::value_variants().to_vec() } else { args.stages.clone() };
     let mut threads = Vec::new();
@@ -102,23 +113,24 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
 struct Panicked;
 
 /// Checks that the topics are there; returns the source topics and their partition counts.
-fn check_topics(assembly: &Assembly, connection: &Connection) -> Result<BTreeMap<Topic, u32>, Failure> {
-    let wanted = crate::driver::topics::wanted(assembly.config());
-    let names: Vec<&str> = wanted.iter().map(|topic| topic.name.as_str()).collect();
-    let states = topic_states(connection, &names).map_err(Failure::running)?;
+fn check_topics(
+    assembly: &Assembly,
+    wanted: &[WantedTopic],
+    states: &[TopicState],
+) -> Result<BTreeMap<Topic, u32>, Failure> {
     let topics = assembly.names();
     let mut sources = BTreeMap::new();
     let mut missing = Vec::new();
     for (wanted, state) in wanted.iter().zip(states) {
         match (topics.source_of(&wanted.name), state) {
             (Some(topic), TopicState::Partitions(count)) => {
-                sources.insert(topic, u32::try_from(count).unwrap_or(0));
+                sources.insert(topic, u32::try_from(*count).unwrap_or(0));
             }
             (Some(_), TopicState::Missing) => {}
             (None, TopicState::Missing) => missing.push(wanted.name.clone()),
-            (None, TopicState::Partitions(found)) if wanted.fixed && found != wanted.partitions => {
+            (None, TopicState::Partitions(found)) if wanted.fixed && *found != wanted.partitions => {
                 let (topic, configured) = (wanted.name.clone(), wanted.partitions);
-                return Err(Failure::usage(StartError::Partitions { topic, found, configured }));
+                return Err(Failure::usage(StartError::Partitions { topic, found: *found, configured }));
             }
             (None, TopicState::Partitions(_)) => {}
         }
@@ -131,6 +143,24 @@ fn check_topics(assembly: &Assembly, connection: &Connection) -> Result<BTreeMap
         return Err(Failure::usage(StartError::NoSource(names.join(", "))));
     }
     Ok(sources)
+}
+
+/// Asks until there is an answer, or none that waiting could bring; nothing if told to stop before.
+fn patiently<T>(
+    stop: &AtomicBool,
+    mut ask: impl FnMut() -> Result<T, LogError>,
+) -> Result<Option<T>, LogError> {
+    while !stop.load(Ordering::Relaxed) {
+        match ask() {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error @ LogError::Unavailable { .. }) => {
+                tell(&format!("trustline: {}; trying again", chain(&error)));
+                thread::sleep(RETRY);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 fn run_stage(
@@ -149,21 +179,28 @@ fn run_stage(
         StageName::Route => {
             let mut route = assembly.route();
             if sources.contains_key(&Topic::IdentityLinks) {
-                load_links(&mut route, connection, names.source(Topic::IdentityLinks))?;
+                let topic = names.source(Topic::IdentityLinks);
+                match patiently(stop, || read_topic(connection, topic))? {
+                    Some(records) => load_links(&mut route, records),
+                    None => return Ok(()),
+                }
             }
             let topics: Vec<&str> = sources.keys().map(|topic| names.source(*topic)).collect();
-            let source = KafkaSource::new(connection, &format!("{group}-route"), &topics)?;
+            let lost = assembly.config().settings.run.on_lost_offsets;
+            let source = KafkaSource::new(connection, &format!("{group}-route"), &topics, lost)?;
             let stage = assembly.route_stage(route, sources, clock.now());
             drive(Worker::new(source, publishers("route"), stage, clock), stop)
         }
         StageName::Detect => {
             let topic = names.own("person-events");
-            let source = KafkaSource::new(connection, &format!("{group}-detect"), &[&topic])?;
+            let source =
+                KafkaSource::new(connection, &format!("{group}-detect"), &[&topic], LostOffsets::Stop)?;
             drive(Worker::new(source, publishers("detect"), assembly.detect_stage(), clock), stop)
         }
         StageName::Score => {
             let topic = names.own("brand-partials");
-            let source = KafkaSource::new(connection, &format!("{group}-score"), &[&topic])?;
+            let source =
+                KafkaSource::new(connection, &format!("{group}-score"), &[&topic], LostOffsets::Stop)?;
             drive(Worker::new(source, publishers("score"), assembly.score_stage(), clock), stop)
         }
     }
@@ -176,9 +213,9 @@ fn drive<T: Stage>(
     while !stop.load(Ordering::Relaxed) {
         match worker.step(STEP) {
             Ok(_) => {}
-            Err(WorkerError::Log(error @ LogError::Unavailable { .. })) => {
-                tell(&format!("trustline: {error}; trying again"));
-                thread::sleep(STEP);
+            Err(error) if error.is_passing() => {
+                tell(&format!("trustline: {}; trying again", chain(&error)));
+                thread::sleep(RETRY);
             }
             Err(error) => return Err(error),
         }
@@ -187,15 +224,14 @@ fn drive<T: Stage>(
 }
 
 /// Identity is joined on arrival, so all links that are there are read first.
-fn load_links(route: &mut Route, connection: &Connection, topic: &str) -> Result<(), LogError> {
+fn load_links(route: &mut Route, records: Vec<Vec<Record>>) {
     let mut decoder = Decoder::new(Topic::IdentityLinks);
-    for record in read_topic(connection, topic)?.into_iter().flatten() {
+    for record in records.into_iter().flatten() {
         // What is no link is a dead letter when the stage comes to it.
         if let Ok(RawRecord::Link(link)) = decoder.decode(&record.value) {
             route.links.insert(link);
         }
     }
-    Ok(())
 }
 
 fn on_signal(stop: &Arc<AtomicBool>) -> std::io::Result<()> {

@@ -115,6 +115,7 @@ impl Assembly {
                 .map(|(topic, count)| (*topic, *count))
                 .collect(),
             topics: Topic::ALL.iter().map(|topic| self.config.topic(*topic).clone()).collect(),
+            frame_bytes: usize::try_from(self.config.settings.frames.frame_bytes).unwrap_or(usize::MAX),
             max_future_skew_ms: self.config.settings.time.max_future_skew_ms,
         };
         RouteStage::new(settings, route, now)

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::event::kinds::Topic;
 use crate::event::output::{BrandTrust, TrustMoment};
 use crate::log::memory::{MemoryLog, MemoryPublishers, MemorySource};
-use crate::log::{Inbound, LogError, Record, Source};
+use crate::log::{Inbound, LogError, RecordRef, Records, Source, TopicPartition};
 use crate::synth::write::{json_line, topic_of};
 use crate::synth::{Arrival, Arrivals, Generator, Params, ParamsError, Story};
 use crate::telemetry::metrics::Metrics;
@@ -238,40 +238,45 @@ impl Demo {
     fn read_back(&mut self) -> Result<(), DemoError> {
         loop {
             match self.outputs.next(Duration::ZERO)? {
-                Inbound::Records(records) => {
-                    for record in &records {
-                        self.output(record)?;
+                Inbound::Records(from, mut records) => {
+                    while let Some(record) = records.next() {
+                        self.output(&from, &record)?;
+                    }
+                }
+                Inbound::Assigned(partitions) => {
+                    for (of, _) in partitions {
+                        self.outputs.read_from(&of, None)?;
                     }
                 }
                 Inbound::Nothing => return Ok(()),
-                Inbound::Assigned(_) | Inbound::Revoked(_) => {}
+                Inbound::Revoked(_) => {}
             }
         }
     }
 
-    fn output(&mut self, record: &Record) -> Result<(), DemoError> {
+    fn output(&mut self, from: &TopicPartition, record: &RecordRef<'_>) -> Result<(), DemoError> {
         let view = Arc::clone(&self.view);
         let mut view = view.lock().unwrap_or_else(PoisonError::into_inner);
-        let topic = &record.from.topic;
+        let topic = &from.topic;
         let Some(name) = OUTPUTS.into_iter().find(|name| self.names.own(name) == *topic) else {
             return Ok(());
         };
         match name {
             "moments" => {
-                let moment: TrustMoment = parse(record)?;
+                let moment: TrustMoment = parse(topic, record)?;
                 self.metrics.moment(&moment);
                 self.look_at(&moment);
                 view.on_moment(&moment);
             }
             "brand-trust" => {
-                let window: BrandTrust = parse(record)?;
+                let window: BrandTrust = parse(topic, record)?;
                 self.metrics.brand_trust(&window);
                 view.on_brand_trust(&window);
             }
-            "brand-trust-live" => view.on_brand_trust(&parse(record)?),
-            "pattern-trust" => view.on_pattern_trust(&parse(record)?),
+            "brand-trust-live" => view.on_brand_trust(&parse(topic, record)?),
+            "pattern-trust" => view.on_pattern_trust(&parse(topic, record)?),
             "alerts" => {
-                let alert = parse(record)?;
+                let alert = parse(topic, record)?;
                 self.metrics.alert(&alert);
                 let is_the_drop = alert.kind == "SCORE_DROP"
                     && alert.state == "OPEN"
@@ -298,10 +303,10 @@ impl Demo {
         }
     }
 
-    fn set_aside(&mut self, name: &str, record: &Record) {
-        let header = record.headers.iter().find(|(name, _)| name == "trustline.topic");
-        let source = header.and_then(|(_, value)| std::str::from_utf8(value).ok());
-        let Some(topic) = source.and_then(|source| self.names.source_of(source)) else { return };
+    fn set_aside(&mut self, name: &str, record: &RecordRef<'_>) {
+        let header = record.headers.headers().into_iter().find(|(name, _)| name == "trustline.topic");
+        let source = header.and_then(|(_, value)| String::from_utf8(value).ok());
+        let Some(topic) = source.and_then(|source| self.names.source_of(&source)) else { return };
         let account = self.ledger.of(topic);
         match name {
             "late-events" => account.too_late += 1,
@@ -419,9 +424,9 @@ fn no_faults(log: &MemoryLog, name: &str) -> MemoryPublishers {
     log.publishers(name, |_| None)
 }
 
-fn parse<T: DeserializeOwned>(record: &Record) -> Result<T, DemoError> {
-    serde_json::from_slice(&record.value)
-        .map_err(|source| DemoError::Output { topic: record.from.topic.to_string(), source })
+fn parse<T: DeserializeOwned>(topic: &str, record: &RecordRef<'_>) -> Result<T, DemoError> {
+    serde_json::from_slice(record.value)
+        .map_err(|source| DemoError::Output { topic: topic.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -4,47 +4,77 @@
 //! are committed or the partition goes. A stage whose outputs belong to several sources at once drops its step
 //! when it loses one of them, and all go on from their committed positions. After an unknown outcome a new
 //! publisher ends what is in flight, and the committed positions tell what became of the step.
+//!
+//! Whatever fails half-way (the question what became of a step, going back, taking a partition over) stays due
+//! and is done before anything else is read. State that a stage lost is folded again from the log; outputs up
+//! to the committed position are dropped meanwhile.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use crate::log::{
-    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, Source, TopicPartition,
+    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, RecordRef, Records, Source,
+    TopicPartition,
 };
 
 use super::clock::{Clock, WallTime};
 
-/// How often the same step may be aborted before the worker gives up.
-pub const ABORTS_MAX: u32 = 30;
+/// How often in a row steps may be aborted for the same cause before the worker gives up.
+pub const ABORTS_MAX: u32 = 3;
+/// How often within [`FENCED_WITHIN_MS`] a publisher may be fenced before the worker gives up: a process that
+/// was paused is fenced once, two instances of one name fence each other without end.
+pub const FENCED_MAX: usize = 3;
+/// See [`FENCED_MAX`]; milliseconds of wall time.
+pub const FENCED_WITHIN_MS: i64 = 300_000;
 
 /// A fold as the step loop sees it.
 pub trait Stage {
     /// Whether outputs belong to the step as a whole rather than to one input partition.
     const WHOLE_STEPS: bool;
 
-    /// A partition is this worker's, from a committed position on. `history` reads its records from an offset
-    /// to another again, for stages whose state is a function of them.
+    /// A partition is this worker's, with its committed position. Returns the offset to read from (the oldest
+    /// record if `None`): outputs of records before the committed position are dropped.
     ///
     /// # Errors
-    /// When the state before the position cannot be had.
+    /// When the state before that offset cannot be had.
     fn assigned(
         &mut self,
         of: &TopicPartition,
         position: Option<&Position>,
-        history: &mut dyn FnMut(i64, i64) -> Result<Vec<Record>, LogError>,
-    ) -> Result<(), StageError>;
+    ) -> Result<Option<i64>, StageError>;
 
     /// A partition is this worker's no longer: its state goes.
     fn revoked(&mut self, of: &TopicPartition);
 
-    /// Takes a record in; outputs are those of its partition.
+    /// Takes records of a partition in, until there are no more, the step [is full](Stage::is_full) or the
+    /// partition must [wait](Stage::held). Outputs are those of the partition.
     ///
     /// # Errors
-    /// When the record cannot be processed by this build.
-    fn absorb(&mut self, record: &Record, out: &mut Vec<Outgoing>) -> Result<(), StageError>;
+    /// When a record cannot be processed by this build.
+    fn absorb(
+        &mut self,
+        from: &TopicPartition,
+        records: &mut dyn Records,
+        out: &mut Vec<Outgoing>,
+    ) -> Result<(), StageError>;
 
-    /// Ends a step. `at_end`: the assigned partitions of which nothing is left to read. Returns outputs of the
-    /// step as a whole, and the partitions whose standing position must be committed with them; none by default.
+    /// Whether the step must be published before more is taken in; never by default.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// The assigned partitions that must not be read for now; none by default.
+    fn held(&mut self, _now: WallTime) -> BTreeSet<TopicPartition> {
+        BTreeSet::new()
+    }
+
+    /// The assigned partitions of which the stage must know whether anything is left to read; none by default.
+    fn asks_for_end(&self, _now: WallTime) -> Vec<TopicPartition> {
+        Vec::new()
+    }
+
+    /// Ends a step. `at_end`: those asked for of which nothing is left to read. Returns outputs of the step as
+    /// a whole, and the partitions whose standing position must be committed with them; none by default.
     fn finish(
         &mut self,
         _now: WallTime,
@@ -58,14 +88,34 @@ pub trait Stage {
     fn metadata(&self, _of: &TopicPartition) -> String {
         String::new()
     }
+
+    /// A partition's position was committed, and the state is what it is after the records before it.
+    fn committed(&mut self, _of: &TopicPartition, _next: i64, _now: WallTime) {}
 }
 
 /// A stage cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// Records are needed that cannot be read.
-    #[error("the records before the committed position cannot be read again")]
-    History(#[source] LogError),
+    /// State is needed that cannot be had, for now.
+    #[error("the state of {topic} {partition} cannot be had for now: {cause}")]
+    Restore {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Why.
+        cause: String,
+    },
+    /// State is needed that cannot be had.
+    #[error("the state of {topic} {partition} is lost: {cause}")]
+    Lost {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Why, and what helps.
+        cause: String,
+    },
     /// A record of an internal log cannot be read.
     #[error("record {offset} of {topic} {partition} cannot be read: {cause}")]
     Record {
@@ -80,7 +130,7 @@ pub enum StageError {
     },
 }
 
-/// The loop must end.
+/// The loop must end, or, where [`WorkerError::is_passing`] says so, its next step may go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The log cannot be used.
@@ -89,7 +139,7 @@ pub enum WorkerError {
     /// The stage cannot go on.
     #[error("the stage cannot go on")]
     Stage(#[from] StageError),
-    /// The same step was aborted over and over.
+    /// Steps were aborted over and over.
     #[error("a step was aborted {times} times in a row: {cause}")]
     Aborts {
         /// How often.
@@ -97,12 +147,49 @@ pub enum WorkerError {
         /// Why the last time.
         cause: String,
     },
+    /// Publishers were fenced over and over.
+    #[error(
+        "fenced {times} times within {} s: another instance uses this one's name; give each its own kafka.instance_id ({cause})",
+        FENCED_WITHIN_MS / 1_000
+    )]
+    Fenced {
+        /// How often.
+        times: usize,
+        /// Why the last time.
+        cause: String,
+    },
+}
+
+impl WorkerError {
+    /// Whether the same may work later; nothing was lost.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            WorkerError::Log(LogError::Unavailable { .. }) | WorkerError::Stage(StageError::Restore { .. })
+        )
+    }
 }
 
 #[derive(Default)]
 struct Pending {
     next: Option<i64>,
     outputs: Vec<Outgoing>,
+}
+
+/// What must be done before more is read.
+enum Due {
+    /// The stage must take the partition over.
+    Take(TopicPartition, Option<Position>),
+    /// The partition must be read from here.
+    Read(TopicPartition, Option<i64>),
+}
+
+impl Due {
+    fn of(&self) -> &TopicPartition {
+        match self {
+            Due::Take(of, _) | Due::Read(of, _) => of,
+        }
+    }
 }
 
 /// One stage on one thread: its source, its publisher and what is not committed yet.
@@ -112,10 +199,20 @@ pub struct Worker<S: Source, P: Publishers<S>, T: Stage, C: Clock> {
     publisher: Option<P::Publisher>,
     stage: T,
     clock: C,
-    assigned: BTreeMap<TopicPartition, i64>,
+    /// Assigned partitions and their committed positions.
+    assigned: BTreeMap<TopicPartition, Option<Position>>,
+    due: VecDeque<Due>,
+    /// All assigned partitions must go back to their committed positions.
+    rewind: bool,
+    held: BTreeSet<TopicPartition>,
+    /// What was read and not taken in, because the step was full.
+    rest: Option<(TopicPartition, S::Records)>,
     pending: BTreeMap<TopicPartition, Pending>,
     whole: Vec<Outgoing>,
-    aborts: u32,
+    /// A step of which nobody knows whether it was committed.
+    unresolved: Option<Vec<Commit>>,
+    aborts: (String, u32),
+    fenced: VecDeque<WallTime>,
 }
 
 impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
@@ -128,9 +225,15 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             stage,
             clock,
             assigned: BTreeMap::new(),
+            due: VecDeque::new(),
+            rewind: false,
+            held: BTreeSet::new(),
+            rest: None,
             pending: BTreeMap::new(),
             whole: Vec::new(),
-            aborts: 0,
+            unresolved: None,
+            aborts: (String::new(), 0),
+            fenced: VecDeque::new(),
         }
     }
 
@@ -147,84 +250,157 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
     /// One step: reads for at most so long, folds, publishes. Returns whether anything happened.
     ///
     /// # Errors
-    /// When the loop must end; what was not committed will be processed again by whoever comes next.
+    /// When the loop must end, or wait; what was not committed will be processed again by whoever comes next.
     pub fn step(&mut self, wait: Duration) -> Result<bool, WorkerError> {
+        self.do_what_is_due()?;
+        let end = Instant::now() + wait;
+        let mut busy = self.absorb_rest()?;
+        while self.rest.is_none() && !self.stage.is_full() {
+            match self.source.next(end.saturating_duration_since(Instant::now()))? {
+                Inbound::Nothing => break,
+                Inbound::Records(from, records) => {
+                    self.rest = Some((from, records));
+                    self.absorb_rest()?;
+                }
+                Inbound::Assigned(partitions) => {
+                    self.due.extend(partitions.into_iter().map(|(of, at)| Due::Take(of, at)));
+                    self.take_partitions()?;
+                }
+                Inbound::Revoked(partitions) => self.revoke(&partitions),
+            }
+            busy = true;
+            if self.rewind || !self.due.is_empty() || Instant::now() >= end {
+                break;
+            }
+        }
+        if self.rewind {
+            return Ok(true);
+        }
+        self.finish()?;
+        Ok(self.publish()? || busy)
+    }
+
+    fn do_what_is_due(&mut self) -> Result<(), WorkerError> {
         if self.publisher.is_none() {
             // Before anything is read: what an earlier process of this name left in flight would hold back
             // the committed positions.
             self.publisher = Some(self.publishers.publisher()?);
         }
-        let inbound = self.source.next(wait)?;
-        let nothing = inbound == Inbound::Nothing;
-        match inbound {
-            Inbound::Assigned(partitions) => self.assign(partitions)?,
-            Inbound::Revoked(partitions) => self.revoke(&partitions)?,
-            Inbound::Records(records) => self.absorb(&records)?,
-            Inbound::Nothing => {}
+        if let Some(commits) = &self.unresolved {
+            let of: Vec<TopicPartition> = commits.iter().map(|commit| commit.of.clone()).collect();
+            let now = self.source.committed(&of)?;
+            // All positions of a step are committed or none; one that the step did not move tells nothing,
+            // and one that another owner has moved on since may not tell.
+            let committed = commits.iter().zip(&now).any(|(commit, now)| {
+                now.as_ref() == Some(&commit.position) && self.assigned.get(&commit.of) != Some(now)
+            });
+            if let Some(commits) = self.unresolved.take()
+                && committed
+            {
+                self.settle(commits);
+            }
         }
-        self.finish();
-        Ok(self.publish()? || !nothing)
+        if self.rewind {
+            let all: Vec<TopicPartition> = self.assigned.keys().cloned().collect();
+            let positions = self.source.committed(&all)?;
+            self.due.retain(|due| !self.assigned.contains_key(due.of()));
+            for (of, position) in all.into_iter().zip(positions) {
+                self.stage.revoked(&of);
+                self.due.push_back(Due::Take(of, position));
+            }
+            self.rewind = false;
+        }
+        self.take_partitions()
     }
 
-    fn assign(
-        &mut self,
-        partitions: impl IntoIterator<Item = (TopicPartition, Option<Position>)>,
-    ) -> Result<(), WorkerError> {
-        for (of, position) in partitions {
-            let source = &mut self.source;
-            let mut history = |from, to| source.read_back(&of, from, to);
-            self.stage.assigned(&of, position.as_ref(), &mut history)?;
-            self.assigned.insert(of, position.map_or(0, |position| position.next));
+    fn take_partitions(&mut self) -> Result<(), WorkerError> {
+        while let Some(due) = self.due.front() {
+            let next = match due {
+                Due::Take(of, position) => {
+                    let from = self.stage.assigned(of, position.as_ref())?;
+                    self.assigned.insert(of.clone(), position.clone());
+                    Some(Due::Read(of.clone(), from))
+                }
+                Due::Read(of, from) => {
+                    self.source.read_from(of, *from)?;
+                    None
+                }
+            };
+            self.due.pop_front();
+            if let Some(next) = next {
+                self.due.push_front(next);
+            }
         }
         Ok(())
     }
 
-    fn revoke(&mut self, partitions: &[TopicPartition]) -> Result<(), WorkerError> {
+    fn revoke(&mut self, partitions: &[TopicPartition]) {
         let mut lost_part_of_a_step = false;
         for of in partitions {
+            self.due.retain(|due| due.of() != of);
             lost_part_of_a_step |= self.pending.remove(of).is_some();
             self.assigned.remove(of);
+            self.held.remove(of);
+            self.rest.take_if(|(from, _)| from == of);
             self.stage.revoked(of);
         }
         if T::WHOLE_STEPS && (lost_part_of_a_step || !self.whole.is_empty()) {
-            self.drop_step()?;
+            // The step goes, and each source goes on from its committed position.
+            self.whole.clear();
+            self.pending.clear();
+            self.rest = None;
+            self.held.clear();
+            self.rewind = true;
         }
-        Ok(())
     }
 
-    /// Drops a step of several sources: each goes on from its committed position.
-    fn drop_step(&mut self) -> Result<(), WorkerError> {
-        self.whole.clear();
-        self.pending.clear();
-        let all: Vec<TopicPartition> = self.assigned.keys().cloned().collect();
-        let positions = self.source.rewind(&all)?;
-        for of in &all {
-            self.stage.revoked(of);
+    fn absorb_rest(&mut self) -> Result<bool, WorkerError> {
+        let Some((from, mut records)) = self.rest.take() else { return Ok(false) };
+        let committed = self.assigned.get(&from).and_then(Option::as_ref).map_or(0, |position| position.next);
+        if records.peek().is_some_and(|offset| offset < committed) {
+            // Only the state is wanted of records that were processed before.
+            let mut again = Taken { records: &mut records, before: committed, next: None };
+            self.stage.absorb(&from, &mut again, &mut Vec::new())?;
         }
-        self.assign(all.into_iter().zip(positions))
-    }
-
-    fn absorb(&mut self, records: &[Record]) -> Result<(), WorkerError> {
-        for record in records {
-            if !self.pending.contains_key(&record.from) {
-                self.pending.insert(record.from.clone(), Pending::default());
+        if records.peek().is_some_and(|offset| offset >= committed) {
+            let mut taken = Taken { records: &mut records, before: i64::MAX, next: None };
+            if !self.pending.contains_key(&from) {
+                self.pending.insert(from.clone(), Pending::default());
             }
-            if let Some(pending) = self.pending.get_mut(&record.from) {
-                self.stage.absorb(record, &mut pending.outputs)?;
-                // A position names the next record to process.
-                pending.next = Some(record.offset + 1);
+            if let Some(pending) = self.pending.get_mut(&from) {
+                self.stage.absorb(&from, &mut taken, &mut pending.outputs)?;
+                pending.next = taken.next.or(pending.next);
+                if pending.next.is_none() && pending.outputs.is_empty() {
+                    self.pending.remove(&from);
+                }
             }
         }
-        Ok(())
+        if records.peek().is_some() {
+            self.rest = Some((from, records));
+        }
+        Ok(true)
     }
 
-    fn finish(&mut self) {
-        let at_end: Vec<TopicPartition> =
-            self.assigned.keys().filter(|of| self.source.at_end(of)).cloned().collect();
-        let standing = self.stage.finish(self.clock.now(), &at_end, &mut self.whole);
+    fn finish(&mut self) -> Result<(), WorkerError> {
+        let now = self.clock.now();
+        let held = self.stage.held(now);
+        for of in held.difference(&self.held) {
+            self.source.pause(of)?;
+            self.rest.take_if(|(from, _)| from == of);
+        }
+        for of in self.held.difference(&held) {
+            let next = self.pending.get(of).and_then(|pending| pending.next);
+            let committed = self.assigned.get(of).and_then(Option::as_ref).map(|position| position.next);
+            self.due.push_back(Due::Read(of.clone(), next.or(committed)));
+        }
+        self.held = held;
+        let asked = self.stage.asks_for_end(now);
+        let at_end = if asked.is_empty() { asked } else { self.source.at_end(&asked) };
+        let standing = self.stage.finish(now, &at_end, &mut self.whole);
         for of in standing {
             self.pending.entry(of).or_default();
         }
+        Ok(())
     }
 
     /// Publishes what is pending; returns whether there was anything.
@@ -236,7 +412,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         let mut commits = Vec::new();
         for (of, pending) in &self.pending {
             outputs.extend(&pending.outputs);
-            let standing = self.assigned.get(of).copied().unwrap_or(0);
+            let standing = self.assigned.get(of).and_then(Option::as_ref).map_or(0, |position| position.next);
             let next = pending.next.unwrap_or(standing);
             commits.push(Commit {
                 of: of.clone(),
@@ -245,43 +421,64 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         }
         let Some(publisher) = &mut self.publisher else { return Ok(true) };
         match publisher.publish(&self.source, &outputs, &commits) {
-            Ok(()) => {
-                self.settle(&commits);
-                Ok(true)
-            }
+            Ok(()) => self.settle(commits),
             Err(LogError::Aborted { cause }) => {
-                self.aborts += 1;
-                let times = self.aborts;
-                if times < ABORTS_MAX { Ok(true) } else { Err(WorkerError::Aborts { times, cause }) }
+                let times = if self.aborts.0 == cause { self.aborts.1 + 1 } else { 1 };
+                if times >= ABORTS_MAX {
+                    return Err(WorkerError::Aborts { times, cause });
+                }
+                self.aborts = (cause, times);
             }
-            Err(LogError::Unknown { .. }) => {
-                self.publisher = None;
-                self.resolve(&commits)?;
-                Ok(true)
+            Err(LogError::Stale { .. }) => {}
+            Err(LogError::Unknown { .. }) => self.doubt(commits),
+            Err(LogError::Fenced { cause }) => {
+                self.doubt(commits);
+                let now = self.clock.now();
+                self.fenced.retain(|then| now.0 - then.0 < FENCED_WITHIN_MS);
+                self.fenced.push_back(now);
+                let times = self.fenced.len();
+                if times >= FENCED_MAX {
+                    return Err(WorkerError::Fenced { times, cause });
+                }
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
         }
+        Ok(true)
     }
 
-    /// After an unknown outcome: a new publisher ends what is in flight, then the committed positions tell.
-    fn resolve(&mut self, commits: &[Commit]) -> Result<(), WorkerError> {
-        self.publisher = Some(self.publishers.publisher()?);
-        let of: Vec<TopicPartition> = commits.iter().map(|commit| commit.of.clone()).collect();
-        let committed = self.source.committed(&of)?;
-        let done = commits.iter().zip(&committed).all(|(commit, now)| now.as_ref() == Some(&commit.position));
-        if done {
-            self.settle(commits);
-        }
-        Ok(())
+    /// After an unknown outcome a new publisher ends what is in flight, then the committed positions tell.
+    fn doubt(&mut self, commits: Vec<Commit>) {
+        self.publisher = None;
+        self.unresolved = Some(commits);
     }
 
-    fn settle(&mut self, commits: &[Commit]) {
-        self.aborts = 0;
-        for commit in commits {
-            self.assigned.insert(commit.of.clone(), commit.position.next);
-        }
+    fn settle(&mut self, commits: Vec<Commit>) {
+        self.aborts = (String::new(), 0);
         self.pending.clear();
         self.whole.clear();
+        let now = self.clock.now();
+        for Commit { of, position } in commits {
+            self.stage.committed(&of, position.next, now);
+            self.assigned.insert(of, Some(position));
+        }
+    }
+}
+
+/// Records up to an offset; notes the position after the last one taken.
+struct Taken<'a, R> {
+    records: &'a mut R,
+    before: i64,
+    next: Option<i64>,
+}
+
+impl<R: Records> Records for Taken<'_, R> {
+    fn peek(&self) -> Option<i64> {
+        self.records.peek().filter(|offset| *offset < self.before)
+    }
+
+    fn next(&mut self) -> Option<RecordRef<'_>> {
+        self.next = Some(self.peek()? + 1);
+        self.records.next()
     }
 }
 

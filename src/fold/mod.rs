@@ -4,4 +4,5 @@ pub mod counts;
 pub mod detect;
 pub mod names;
 pub mod route;
+pub mod saved;
 pub mod score;

@@ -23,6 +23,9 @@ pub use crate::score::windows::Mark;
 use crate::score::windows::{OpenWindow, WindowKey};
 use crate::time::{DAY_MS, EventTime, WindowLength};
 
+/// Version of this fold: raised when the same log gives another state or output, or the state another form.
+pub const FOLD_VERSION: u32 = 1;
+
 /// Days without a published window after which a brand's baselines and outcomes are forgotten.
 pub const BRAND_MEMORY_DAYS: i64 = 730;
 

@@ -36,6 +36,48 @@ pub struct Record {
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
+/// Headers of a record, copied out only by who needs them.
+pub trait Headers {
+    /// All headers in their order.
+    fn headers(&self) -> Vec<(String, Vec<u8>)>;
+}
+
+impl Headers for Record {
+    fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.headers.clone()
+    }
+}
+
+/// A record of a batch, borrowed from it.
+#[derive(Clone, Copy)]
+pub struct RecordRef<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp, milliseconds, if it has one.
+    pub timestamp_ms: Option<i64>,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: &'a [u8],
+    /// Its headers.
+    pub headers: &'a dyn Headers,
+}
+
+impl std::fmt::Debug for RecordRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordRef").field("offset", &self.offset).finish_non_exhaustive()
+    }
+}
+
+/// Records of one partition in the order of offsets, taken one by one.
+pub trait Records {
+    /// The offset of the record that comes next.
+    fn peek(&self) -> Option<i64>;
+
+    /// Takes the next record.
+    fn next(&mut self) -> Option<RecordRef<'_>>;
+}
+
 /// A record to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -70,11 +112,12 @@ pub struct Commit {
 }
 
 /// What a source has to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inbound {
-    /// Records of assigned partitions, in the order of offsets per partition.
-    Records(Vec<Record>),
-    /// These partitions are the reader's now, from the committed position on (from the start without one).
+#[derive(Debug)]
+pub enum Inbound<R> {
+    /// Records of an assigned partition.
+    Records(TopicPartition, R),
+    /// These partitions are the reader's now, with their committed positions. Records of one come after
+    /// [`Source::read_from`] named it.
     Assigned(Vec<(TopicPartition, Option<Position>)>),
     /// These partitions are the reader's no longer; what was not committed will be processed by others.
     Revoked(Vec<TopicPartition>),
@@ -88,6 +131,19 @@ pub enum LogError {
     /// The transaction is not committed and will not be. Send the same again.
     #[error("the transaction was aborted: {cause}")]
     Aborted {
+        /// Why.
+        cause: String,
+    },
+    /// The transaction is not committed: the group no longer counts this reader as it was. The next call of
+    /// the source tells what has changed.
+    #[error("the step is of an earlier membership: {cause}")]
+    Stale {
+        /// Why.
+        cause: String,
+    },
+    /// As [`LogError::Unknown`], because another publisher has this name, or a transaction took too long.
+    #[error("another publisher took the name, or the transaction took too long: {cause}")]
+    Fenced {
         /// Why.
         cause: String,
     },
@@ -119,22 +175,34 @@ pub enum LogError {
 /// Reads the partitions that the group gives to this reader.
 ///
 /// An implementor owes:
-/// 1. Only records of committed transactions, each once per assignment, in the order of offsets.
-/// 2. `Assigned` before the first record of a partition, `Revoked` after the last; none after that.
+/// 1. Only records of committed transactions, each once per [`Source::read_from`], in the order of offsets.
+/// 2. `Assigned` before the first record of a partition, `Revoked` after the last; none after that. A change
+///    is told before any record that came after it.
 /// 3. The position that `Assigned` tells is the committed one, read after every transaction that could still
 ///    change it has ended.
+/// 4. A call that fails has lost nothing: what it would have told, the next one tells.
 pub trait Source {
+    /// Its batches.
+    type Records: Records;
+
     /// What came next, waiting at most so long.
     ///
     /// # Errors
     /// When the log cannot be read.
-    fn next(&mut self, wait: Duration) -> Result<Inbound, LogError>;
+    fn next(&mut self, wait: Duration) -> Result<Inbound<Self::Records>, LogError>;
 
-    /// All records of a partition from an offset up to another, for recovery; does not move the position.
+    /// Hands out the records of an assigned partition from this offset on, or from the oldest record without
+    /// one. Also ends a pause.
     ///
     /// # Errors
-    /// When the records cannot be read, or are no longer there.
-    fn read_back(&mut self, of: &TopicPartition, from: i64, to: i64) -> Result<Vec<Record>, LogError>;
+    /// When the place cannot be set, or the log does not hold it any longer.
+    fn read_from(&mut self, of: &TopicPartition, offset: Option<i64>) -> Result<(), LogError>;
+
+    /// Hands out no records of an assigned partition until [`Source::read_from`] names it again.
+    ///
+    /// # Errors
+    /// When it cannot be paused.
+    fn pause(&mut self, of: &TopicPartition) -> Result<(), LogError>;
 
     /// The committed positions of these partitions, read like those of `Assigned`.
     ///
@@ -142,20 +210,9 @@ pub trait Source {
     /// When they cannot be read.
     fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError>;
 
-    /// Goes on reading these assigned partitions from their committed positions, which it returns.
-    ///
-    /// # Errors
-    /// When the positions cannot be read or set.
-    fn rewind(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError>;
-
-    /// Whether every record of an assigned partition that can be read now was handed out.
-    fn at_end(&self, of: &TopicPartition) -> bool;
-
-    /// How many partitions a topic has.
-    ///
-    /// # Errors
-    /// When the topic is not there or cannot be asked for.
-    fn partitions(&mut self, topic: &str) -> Result<i32, LogError>;
+    /// Those of these partitions of which every record that can be read, as the log says now, was handed out.
+    /// One that it cannot tell about at the moment is not among them.
+    fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition>;
 }
 
 /// Publishes outputs and the positions that caused them, atomically.

@@ -4,6 +4,8 @@
 //! fixed width, packed without gaps. Absent sections cost nothing. The stored form is also the form
 //! in snapshots: `present bitmap, head, lengths of present sections, entries`, little-endian.
 
+mod check;
+
 /// Upper limit of sections of a record.
 pub const SECTIONS: usize = 22;
 
@@ -110,6 +112,12 @@ macro_rules! entries {
                 }
             }
         )+
+
+        const WIDTHS: [usize; SECTIONS] = {
+            let mut widths = [0; SECTIONS];
+            $(widths[$index] = <$name as Entry>::WIDTH;)+
+            widths
+        };
     };
 }
 

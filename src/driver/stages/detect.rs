@@ -6,7 +6,7 @@ use crate::codec::partial::Partial;
 use crate::driver::worker::{Stage, StageError};
 use crate::fold::detect::waiting::Partition;
 use crate::fold::detect::{Detect, Output, Settings};
-use crate::log::{LogError, Outgoing, Position, Record, TopicPartition};
+use crate::log::{Outgoing, Position, Records, TopicPartition};
 use crate::time::MINUTE_MS;
 
 use super::{Names, brand_partition, json_record};
@@ -46,19 +46,6 @@ impl DetectStage {
         &self.partitions
     }
 
-    fn fold(&mut self, record: &Record) -> Result<Option<i64>, StageError> {
-        let Some(partition) = self.partitions.get_mut(&record.from) else { return Ok(None) };
-        let before = partition.frontier();
-        partition.frame(&record.value, &mut self.output).map_err(|error| StageError::Record {
-            topic: record.from.topic.to_string(),
-            partition: record.from.partition,
-            offset: record.offset,
-            cause: error.to_string(),
-        })?;
-        let slot = |frontier: i64| frontier.div_euclid(TELL_EVERY_MS);
-        Ok(partition.frontier().filter(|now| before.is_none_or(|before| slot(before) < slot(*now))))
-    }
-
     fn partials(&mut self, of: &TopicPartition, frontier: i64, out: &mut Vec<Outgoing>) {
         let count = self.settings.brand_partitions;
         let mut by_partition: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
@@ -93,33 +80,43 @@ impl Stage for DetectStage {
     fn assigned(
         &mut self,
         of: &TopicPartition,
-        position: Option<&Position>,
-        history: &mut dyn FnMut(i64, i64) -> Result<Vec<Record>, LogError>,
-    ) -> Result<(), StageError> {
+        _position: Option<&Position>,
+    ) -> Result<Option<i64>, StageError> {
+        // The state is a function of the log: it is folded again from the first record.
         self.partitions.insert(of.clone(), Partition::new(Detect::new(self.settings.fold.clone())));
-        if let Some(position) = position {
-            // The state is a function of the log: fold it again, without outputs.
-            for record in history(0, position.next).map_err(StageError::History)? {
-                self.fold(&record)?;
-                self.output = Output::default();
-            }
-        }
-        Ok(())
+        Ok(Some(0))
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.partitions.remove(of);
     }
 
-    fn absorb(&mut self, record: &Record, out: &mut Vec<Outgoing>) -> Result<(), StageError> {
-        let tell = self.fold(record)?;
+    fn absorb(
+        &mut self,
+        from: &TopicPartition,
+        records: &mut dyn Records,
+        out: &mut Vec<Outgoing>,
+    ) -> Result<(), StageError> {
         let moments = self.settings.names.own("moments");
-        for moment in self.output.moments.drain(..) {
-            let key = serde_json::json!({ "brand_id": moment.brand_id });
-            out.push(json_record(&moments, &key, &moment));
-        }
-        if let Some(frontier) = tell {
-            self.partials(&record.from, frontier, out);
+        while let Some(record) = records.next() {
+            let Some(partition) = self.partitions.get_mut(from) else { continue };
+            let before = partition.frontier();
+            partition.frame(record.value, &mut self.output).map_err(|error| StageError::Record {
+                topic: from.topic.to_string(),
+                partition: from.partition,
+                offset: record.offset,
+                cause: error.to_string(),
+            })?;
+            let slot = |frontier: i64| frontier.div_euclid(TELL_EVERY_MS);
+            let tell =
+                partition.frontier().filter(|now| before.is_none_or(|before| slot(before) < slot(*now)));
+            for moment in self.output.moments.drain(..) {
+                let key = serde_json::json!({ "brand_id": moment.brand_id });
+                out.push(json_record(&moments, &key, &moment));
+            }
+            if let Some(frontier) = tell {
+                self.partials(from, frontier, out);
+            }
         }
         Ok(())
     }

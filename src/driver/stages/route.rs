@@ -14,12 +14,16 @@ use crate::event::kinds::Topic;
 use crate::event::raw::{RawEvent, RawRecord};
 use crate::event::reject::{Reason, Reject};
 use crate::fold::route::{Frontier, Route, Routed};
-use crate::log::{LogError, Outgoing, Position, Record, TopicPartition};
+use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
 
 use super::{Names, brand_partition};
 
 /// How often a person partition gets a frontier table at least, milliseconds of wall time.
 const TABLE_EVERY_MS: i64 = 1_000;
+
+/// Longest value of a dead letter or late event, bytes: with its headers it fits into what Kafka accepts by
+/// default, 1,048,588 bytes. A longer one is cut, and a header says how long it was.
+const ASIDE_BYTES_MAX: usize = 900_000;
 
 /// Settings of the stage.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub struct RouteSettings {
     pub source_partitions: BTreeMap<Topic, u32>,
     /// Settings of each source topic, in the order of [`Topic::ALL`].
     pub topics: Vec<TopicSettings>,
+    /// Size of a frame at which a step ends, bytes.
+    pub frame_bytes: usize,
     /// How far ahead of the record's timestamp an event time may be, milliseconds.
     pub max_future_skew_ms: i64,
 }
@@ -57,6 +63,8 @@ pub struct RouteStage {
     sources: BTreeMap<TopicPartition, SourceState>,
     decoders: [Option<Decoder>; Topic::ALL.len()],
     builders: Vec<FrameBuilder>,
+    /// Whether the items of some partition fill a frame.
+    is_full: bool,
     last_table: Vec<WallTime>,
     now: WallTime,
 }
@@ -70,56 +78,120 @@ impl RouteStage {
             sources: BTreeMap::new(),
             decoders: Default::default(),
             builders: (0..partitions).map(|_| FrameBuilder::default()).collect(),
+            is_full: false,
             last_table: vec![WallTime(i64::MIN); partitions],
             settings,
             now,
         }
     }
 
-    fn person_items<'b>(builders: &'b mut [FrameBuilder], person: &[u8; 16]) -> &'b mut Vec<u8> {
+    /// The items of a person's partition. Sets `is_full` when they fill a frame already.
+    fn person_items<'b>(
+        builders: &'b mut [FrameBuilder],
+        is_full: &mut bool,
+        frame_bytes: usize,
+        person: &[u8; 16],
+    ) -> &'b mut Vec<u8> {
         let number = u64::from_le_bytes([
             person[8], person[9], person[10], person[11], person[12], person[13], person[14], person[15],
         ]);
         let at = (number % builders.len() as u64) as usize;
-        &mut builders[at].items
+        let items = &mut builders[at].items;
+        *is_full |= items.len() >= frame_bytes;
+        items
     }
 
-    fn event(&mut self, raw: &RawEvent<'_>, record: &Record) -> Result<Option<i64>, Reject> {
+    fn event(
+        &mut self,
+        raw: &RawEvent<'_>,
+        record: &RecordRef<'_>,
+        frontier: &mut Frontier,
+    ) -> Result<Option<i64>, Reject> {
         let timestamp = record.timestamp_ms.unwrap_or(self.now.0);
         if raw.event_time > timestamp + self.settings.max_future_skew_ms {
             return Err(Reject::new(Reason::Future, "event_time"));
         }
-        let Some(source) = self.sources.get_mut(&record.from) else { return Ok(None) };
-        let place = source.frontier.place(raw.event_time);
-        let builders = &mut self.builders;
-        let routed = self.route.event(raw, place, false, |person| Self::person_items(builders, person));
-        let slack = self.settings.topic(raw.topic).out_of_orderness_ms;
-        source.frontier.raise(raw.event_time, timestamp, slack);
+        let place = frontier.place(raw.event_time);
+        let (builders, is_full) = (&mut self.builders, &mut self.is_full);
+        let frame_bytes = self.settings.frame_bytes;
+        let routed = self
+            .route
+            .event(raw, place, false, |person| Self::person_items(builders, is_full, frame_bytes, person));
+        frontier.raise(raw.event_time, timestamp, self.settings.topic(raw.topic).out_of_orderness_ms);
         Ok(match routed {
             Routed::TooLate { by_ms } => Some(by_ms),
             Routed::Logged | Routed::Exempt => None,
         })
     }
 
-    fn dead_letter(&mut self, topic: Topic, record: &Record, reject: &Reject, out: &mut Vec<Outgoing>) {
-        if topic.is_person_events()
-            && let Some(place) = self.sources.get(&record.from).and_then(|source| source.frontier.at())
-        {
-            let brand = json::readable(&record.value).brand_id;
-            self.route.dead_letter(brand.as_deref(), place, &mut self.builders[0].items);
+    fn record(
+        &mut self,
+        of: (&TopicPartition, Topic),
+        record: &RecordRef<'_>,
+        decoder: &mut Decoder,
+        frontier: &mut Frontier,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let (from, topic) = of;
+        let outcome = match decoder.decode(record.value) {
+            Ok(RawRecord::Event(raw)) => self.event(&raw, record, frontier),
+            Ok(RawRecord::Incident(incident)) => {
+                self.incident(&incident.brand_id, record, out);
+                Ok(None)
+            }
+            Ok(RawRecord::Link(link)) => {
+                self.route.links.insert(link);
+                Ok(None)
+            }
+            Ok(RawRecord::Erasure(erasure)) => {
+                for key in self.route.erasure(&erasure).keys {
+                    let (builders, is_full) = (&mut self.builders, &mut self.is_full);
+                    let items = Self::person_items(builders, is_full, self.settings.frame_bytes, &key);
+                    put_other(items, ItemKind::Erasure, erasure.requested_time, &key, 0);
+                }
+                Ok(None)
+            }
+            Err(reject) => Err(reject),
+        };
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(by_ms)) => {
+                let reason = ("trustline.reason".to_owned(), b"too_late".to_vec());
+                let lateness = ("trustline.lateness-ms".to_owned(), by_ms.to_string().into_bytes());
+                out.push(self.aside("late-events", from, record, vec![reason, lateness]));
+            }
+            Err(reject) => {
+                if topic.is_person_events()
+                    && let Some(place) = frontier.at()
+                {
+                    let brand = json::readable(record.value).brand_id;
+                    self.route.dead_letter(brand.as_deref(), place, &mut self.builders[0].items);
+                }
+                let reason = reject.reason.code().as_bytes().to_vec();
+                let mut more = vec![("trustline.reason".to_owned(), reason)];
+                more.push(("trustline.detail".to_owned(), reject.detail.into_bytes()));
+                out.push(self.aside("dead-letters", from, record, more));
+            }
         }
-        let reason = reject.reason.code().as_bytes().to_vec();
-        let mut more = vec![("trustline.reason".to_owned(), reason)];
-        more.push(("trustline.detail".to_owned(), reject.detail.clone().into_bytes()));
-        out.push(self.aside("dead-letters", record, more));
     }
 
-    fn aside(&self, topic: &str, record: &Record, more: Vec<(String, Vec<u8>)>) -> Outgoing {
-        let mut headers = record.headers.clone();
+    fn aside(
+        &self,
+        topic: &str,
+        from: &TopicPartition,
+        record: &RecordRef<'_>,
+        more: Vec<(String, Vec<u8>)>,
+    ) -> Outgoing {
+        let mut headers = record.headers.headers();
         headers.extend(more);
+        let mut value = record.value;
+        if value.len() > ASIDE_BYTES_MAX {
+            value = &value[..ASIDE_BYTES_MAX];
+            headers.push(("trustline.cut-from".to_owned(), record.value.len().to_string().into_bytes()));
+        }
         for (name, value) in [
-            ("trustline.topic", record.from.topic.to_string()),
-            ("trustline.partition", record.from.partition.to_string()),
+            ("trustline.topic", from.topic.to_string()),
+            ("trustline.partition", from.partition.to_string()),
             ("trustline.offset", record.offset.to_string()),
             ("trustline.timestamp", record.timestamp_ms.map_or_else(String::new, |ms| ms.to_string())),
             ("trustline.stage", "route".to_owned()),
@@ -130,15 +202,15 @@ impl RouteStage {
         Outgoing {
             topic: self.settings.names.own(topic),
             partition: None,
-            key: record.key.clone(),
-            value: record.value.clone(),
+            key: record.key.map(<[u8]>::to_vec),
+            value: value.to_vec(),
             headers,
         }
     }
 
-    fn incident(&self, brand: &str, record: &Record, out: &mut Vec<Outgoing>) {
+    fn incident(&self, brand: &str, record: &RecordRef<'_>, out: &mut Vec<Outgoing>) {
         let mut value = Vec::new();
-        Partial::Incident(record.value.clone()).encode(&mut value);
+        Partial::Incident(record.value.to_vec()).encode(&mut value);
         out.push(Outgoing {
             topic: self.settings.names.own("brand-partials"),
             partition: Some(brand_partition(brand, self.settings.brand_partitions)),
@@ -156,56 +228,57 @@ impl Stage for RouteStage {
         &mut self,
         of: &TopicPartition,
         position: Option<&Position>,
-        _history: &mut dyn FnMut(i64, i64) -> Result<Vec<Record>, LogError>,
-    ) -> Result<(), StageError> {
+    ) -> Result<Option<i64>, StageError> {
         let committed = position.and_then(|position| position.metadata.strip_prefix("f1:")?.parse().ok());
         let frontier = committed.map_or_else(Frontier::default, Frontier::restored);
         self.sources.insert(of.clone(), SourceState { frontier, last_record: self.now });
-        Ok(())
+        Ok(position.map(|position| position.next))
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.sources.remove(of);
         self.builders.iter_mut().for_each(|builder| builder.items.clear());
+        self.is_full = false;
     }
 
-    fn absorb(&mut self, record: &Record, out: &mut Vec<Outgoing>) -> Result<(), StageError> {
-        let Some(topic) = self.settings.names.source_of(&record.from.topic) else { return Ok(()) };
-        if let Some(source) = self.sources.get_mut(&record.from) {
-            source.last_record = self.now;
-        }
+    fn absorb(
+        &mut self,
+        from: &TopicPartition,
+        records: &mut dyn Records,
+        out: &mut Vec<Outgoing>,
+    ) -> Result<(), StageError> {
+        let (Some(topic), Some(source)) =
+            (self.settings.names.source_of(&from.topic), self.sources.get(from).copied())
+        else {
+            while records.next().is_some() {}
+            return Ok(());
+        };
         let slot = usize::from(topic.index());
         let mut decoder = self.decoders[slot].take().unwrap_or_else(|| Decoder::new(topic));
-        let outcome = match decoder.decode(&record.value) {
-            Ok(RawRecord::Event(raw)) => self.event(&raw, record),
-            Ok(RawRecord::Incident(incident)) => {
-                self.incident(&incident.brand_id, record, out);
-                Ok(None)
-            }
-            Ok(RawRecord::Link(link)) => {
-                self.route.links.insert(link);
-                Ok(None)
-            }
-            Ok(RawRecord::Erasure(erasure)) => {
-                for key in self.route.erasure(&erasure).keys {
-                    let items = Self::person_items(&mut self.builders, &key);
-                    put_other(items, ItemKind::Erasure, erasure.requested_time, &key, 0);
-                }
-                Ok(None)
-            }
-            Err(reject) => Err(reject),
-        };
-        self.decoders[slot] = Some(decoder);
-        match outcome {
-            Ok(None) => {}
-            Ok(Some(by_ms)) => {
-                let reason = ("trustline.reason".to_owned(), b"too_late".to_vec());
-                let lateness = ("trustline.lateness-ms".to_owned(), by_ms.to_string().into_bytes());
-                out.push(self.aside("late-events", record, vec![reason, lateness]));
-            }
-            Err(reject) => self.dead_letter(topic, record, &reject, out),
+        let mut frontier = source.frontier;
+        while !self.is_full
+            && let Some(record) = records.next()
+        {
+            self.record((from, topic), &record, &mut decoder, &mut frontier, out);
         }
+        self.decoders[slot] = Some(decoder);
+        self.sources.insert(from.clone(), SourceState { frontier, last_record: self.now });
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    fn asks_for_end(&self, now: WallTime) -> Vec<TopicPartition> {
+        let silent = |(of, source): &(&TopicPartition, &SourceState)| {
+            self.settings
+                .names
+                .source_of(&of.topic)
+                .and_then(|topic| self.settings.topic(topic).idle_after_ms)
+                .is_some_and(|idle_after| now.0 - source.last_record.0 >= idle_after)
+        };
+        self.sources.iter().filter(silent).map(|(of, _)| of.clone()).collect()
     }
 
     fn finish(
@@ -215,17 +288,12 @@ impl Stage for RouteStage {
         out: &mut Vec<Outgoing>,
     ) -> Vec<TopicPartition> {
         self.now = now;
+        self.is_full = false;
         for of in at_end {
             let Some(topic) = self.settings.names.source_of(&of.topic) else { continue };
-            let TopicSettings { idle_after_ms: Some(idle_after), out_of_orderness_ms, .. } =
-                self.settings.topic(topic)
-            else {
-                continue;
-            };
-            if let Some(source) = self.sources.get_mut(of)
-                && now.0 - source.last_record.0 >= *idle_after
-            {
-                source.frontier.raise(now.0, now.0, *out_of_orderness_ms);
+            let slack = self.settings.topic(topic).out_of_orderness_ms;
+            if let Some(source) = self.sources.get_mut(of) {
+                source.frontier.raise(now.0, now.0, slack);
             }
         }
         let mut table = FrontierTable::default();

@@ -14,7 +14,7 @@ use crate::event::output::BrandTrust;
 use crate::event::raw::RawRecord;
 use crate::fold::detect::Taken;
 use crate::fold::score::{Mark, Score, ScoreOut};
-use crate::log::{LogError, Outgoing, Position, Record, TopicPartition};
+use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
 use crate::score::settings::ScoreSettings;
 use crate::time::EventTime;
 
@@ -35,15 +35,15 @@ impl ScoreStage {
         ScoreStage { names, settings, partitions: BTreeMap::new(), output: ScoreOut::default() }
     }
 
-    fn fold(&mut self, record: &Record) -> Result<(), StageError> {
-        let Some(score) = self.partitions.get_mut(&record.from) else { return Ok(()) };
+    fn fold(&mut self, from: &TopicPartition, record: RecordRef<'_>) -> Result<(), StageError> {
+        let Some(score) = self.partitions.get_mut(from) else { return Ok(()) };
         let refused = |cause: String| StageError::Record {
-            topic: record.from.topic.to_string(),
-            partition: record.from.partition,
+            topic: from.topic.to_string(),
+            partition: from.partition,
             offset: record.offset,
             cause,
         };
-        match Partial::decode(&record.value).map_err(|error| refused(error.to_string()))? {
+        match Partial::decode(record.value).map_err(|error| refused(error.to_string()))? {
             Partial::Incident(value) => {
                 let mut decoder = Decoder::new(Topic::BrandIncidents);
                 match decoder.decode(&value).map_err(|reject| refused(reject.to_string()))? {
@@ -108,27 +108,28 @@ impl Stage for ScoreStage {
     fn assigned(
         &mut self,
         of: &TopicPartition,
-        position: Option<&Position>,
-        history: &mut dyn FnMut(i64, i64) -> Result<Vec<Record>, LogError>,
-    ) -> Result<(), StageError> {
+        _position: Option<&Position>,
+    ) -> Result<Option<i64>, StageError> {
+        // The state is a function of the log: it is folded again from the first record.
         let settings = ScoreSettings { reports_pipeline: of.partition == 0, ..self.settings.clone() };
         self.partitions.insert(of.clone(), Score::new(Arc::new(settings)));
-        if let Some(position) = position {
-            for record in history(0, position.next).map_err(StageError::History)? {
-                self.fold(&record)?;
-                self.output = ScoreOut::default();
-            }
-        }
-        Ok(())
+        Ok(Some(0))
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.partitions.remove(of);
     }
 
-    fn absorb(&mut self, record: &Record, out: &mut Vec<Outgoing>) -> Result<(), StageError> {
-        self.fold(record)?;
-        self.publish(out);
+    fn absorb(
+        &mut self,
+        from: &TopicPartition,
+        records: &mut dyn Records,
+        out: &mut Vec<Outgoing>,
+    ) -> Result<(), StageError> {
+        while let Some(record) = records.next() {
+            self.fold(from, record)?;
+            self.publish(out);
+        }
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 //! Ids are 128-bit keyed hashes of (person, topic, event id), in the order in which they were applied. Places never
 //! fall, so the oldest stand at the front, and what is older than the memory goes from there.
 
+mod saved;
+
 use std::collections::VecDeque;
 
 use hashbrown::HashTable;
@@ -47,7 +49,11 @@ impl Duplicates {
         while self.order.front().is_some_and(|oldest| place - oldest.place >= self.memory_ms) {
             self.forget_oldest();
         }
-        let id = halves(id);
+        self.push_new(halves(id), place)
+    }
+
+    /// Remembers an id as the newest; false if it is known.
+    fn push_new(&mut self, id: [u64; 2], place: i64) -> bool {
         let hash = id[0];
         let (order, first) = (&self.order, self.first);
         let at = |number: u32| &order[number.wrapping_sub(first) as usize];

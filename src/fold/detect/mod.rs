@@ -6,6 +6,7 @@
 
 pub mod duplicates;
 pub mod moments;
+mod saved;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,9 @@ pub struct Settings {
     /// Published with every moment.
     pub config_hash: Arc<str>,
 }
+
+/// Version of this fold: raised when the same log gives another state or output, or the state another form.
+pub const FOLD_VERSION: u32 = 2;
 
 /// How many items [`Detect::items`] is best given at once.
 pub const BATCH_ITEMS: usize = 32;

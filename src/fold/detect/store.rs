@@ -4,6 +4,8 @@
 //! the small end; a record that outgrows its slot moves. Person pseudonyms are keyed hashes, so their
 //! bytes serve as the hash.
 
+mod saved;
+
 use hashbrown::HashTable;
 
 use crate::patterns::state::Record;

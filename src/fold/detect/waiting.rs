@@ -1,5 +1,7 @@
 //! The fold's frontier and the items that wait for it.
 
+mod saved;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@
 //! changes them only by what it changes in the word: [`WindowTally::shift`] adds the difference.
 
 use crate::fold::counts::Counts;
+use crate::fold::saved::saved;
 use crate::patterns::{Pattern, Seen};
 
 /// Width of each pattern's part in a word: 0 not at risk, 1 at risk, 1 + s affected at severity s.
@@ -115,6 +116,8 @@ pub struct WindowTally {
     /// Person-days, and of these with an opt-out.
     days: [u64; 2],
 }
+
+saved! { WindowTally { counts, days } }
 
 impl WindowTally {
     /// Adds what a person's word changed. `day`: whether outcomes are counted.

@@ -10,8 +10,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::source::{owned, unavailable};
-use super::{CALL_WAIT, Connection};
+use super::source::{is_passing, owned};
+use super::{CALL_WAIT, Connection, failure};
 use crate::log::{LogError, Record};
 
 /// A topic to be.
@@ -42,8 +42,8 @@ pub enum TopicState {
 /// When the cluster cannot be asked.
 pub fn topic_states(connection: &Connection, names: &[&str]) -> Result<Vec<TopicState>, LogError> {
     let doing = "asking for the topics";
-    let consumer: BaseConsumer = connection.config().create().map_err(|error| unavailable(doing, &error))?;
-    let metadata = consumer.fetch_metadata(None, CALL_WAIT).map_err(|error| unavailable(doing, &error))?;
+    let consumer: BaseConsumer = connection.config().create().map_err(|error| failure(doing, &error))?;
+    let metadata = consumer.fetch_metadata(None, CALL_WAIT).map_err(|error| failure(doing, &error))?;
     Ok(names
         .iter()
         .map(|name| match metadata.topics().iter().find(|topic| topic.name() == *name) {
@@ -61,7 +61,7 @@ pub fn topic_states(connection: &Connection, names: &[&str]) -> Result<Vec<Topic
 /// At the first topic that cannot be made.
 pub fn create_topics(connection: &Connection, plans: &[TopicPlan]) -> Result<(), LogError> {
     let doing = "making topics";
-    let failed = |error: KafkaError| unavailable(doing, &error);
+    let failed = |error: KafkaError| failure(doing, &error);
     let admin: AdminClient<DefaultClientContext> = connection.config().create().map_err(failed)?;
     let topics: Vec<NewTopic<'_>> = plans
         .iter()
@@ -100,7 +100,7 @@ impl Feeder {
     pub fn new(connection: &Connection) -> Result<Feeder, LogError> {
         let mut config = connection.config();
         config.set("compression.type", "lz4").set("linger.ms", "20").set("enable.idempotence", "true");
-        let producer = config.create().map_err(|error| unavailable("starting a producer", &error))?;
+        let producer = config.create().map_err(|error| failure("starting a producer", &error))?;
         Ok(Feeder { producer })
     }
 
@@ -118,7 +118,7 @@ impl Feeder {
                     record = back;
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                Err((error, _)) => return Err(unavailable("sending a record", &error)),
+                Err((error, _)) => return Err(failure("sending a record", &error)),
             }
         }
     }
@@ -128,7 +128,7 @@ impl Feeder {
     /// # Errors
     /// When it is not in time.
     pub fn flush(&self) -> Result<(), LogError> {
-        self.producer.flush(CALL_WAIT).map_err(|error| unavailable("sending records", &error))
+        self.producer.flush(CALL_WAIT).map_err(|error| failure("sending records", &error))
     }
 }
 
@@ -138,7 +138,7 @@ impl Feeder {
 /// When they cannot be read.
 pub fn read_topic(connection: &Connection, topic: &str) -> Result<Vec<Vec<Record>>, LogError> {
     let doing = format!("reading topic {topic}");
-    let failed = |error: KafkaError| unavailable(&doing, &error);
+    let failed = |error: KafkaError| failure(&doing, &error);
     let mut config = connection.config();
     config
         .set("group.id", format!("{}-reading", connection.instance))
@@ -164,6 +164,7 @@ pub fn read_topic(connection: &Connection, topic: &str) -> Result<Vec<Vec<Record
         match consumer.poll(CALL_WAIT) {
             None => return Err(LogError::Unavailable { doing, cause: "no answer in time".to_owned() }),
             Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+            Some(Err(error)) if is_passing(&error) => {}
             Some(Err(error)) => return Err(failed(error)),
             Some(Ok(message)) => {
                 let (_, mut record) = owned(&message);

@@ -5,15 +5,19 @@
 //! the source's `next`.
 
 pub mod admin;
+mod batch;
 mod publisher;
 mod source;
 
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::Config;
+use crate::log::LogError;
 
+pub use batch::KafkaRecords;
 pub use publisher::{KafkaPublisher, KafkaPublishers};
 pub use source::KafkaSource;
 
@@ -63,16 +67,24 @@ pub struct Connection {
     pub instance: String,
     /// How long the group waits for an instance that says nothing, milliseconds.
     pub session_timeout_ms: i32,
+    /// How long it waits for one that takes no records, milliseconds.
+    pub max_poll_interval_ms: i32,
+    /// How long the broker lets a transaction be open, milliseconds.
+    pub transaction_timeout_ms: i32,
 }
-
-/// Kafka's own default.
-const SESSION_TIMEOUT_MS: i32 = 45_000;
 
 impl Connection {
     /// A connection without security, as to a local broker.
     pub fn plain(bootstrap: &str, instance: &str) -> Connection {
         let client = vec![("bootstrap.servers".to_owned(), bootstrap.to_owned())];
-        Connection { client, instance: instance.to_owned(), session_timeout_ms: SESSION_TIMEOUT_MS }
+        let kafka = crate::config::sections::Kafka::default();
+        Connection {
+            client,
+            instance: instance.to_owned(),
+            session_timeout_ms: kafka.session_timeout_ms,
+            max_poll_interval_ms: kafka.max_poll_interval_ms,
+            transaction_timeout_ms: kafka.transaction_timeout_ms,
+        }
     }
 
     /// The connection that a configuration describes.
@@ -94,8 +106,13 @@ impl Connection {
         set("sasl.mechanism", &kafka.mechanism.map(|mechanism| mechanism.name().to_owned()));
         set("sasl.username", &kafka.user);
         set("sasl.password", &secret(kafka.password_file.as_deref(), kafka.password_env.as_deref())?);
-        let instance = kafka.instance_id.clone().unwrap_or_else(|| format!("{}-0", kafka.group_id));
-        Ok(Connection { client, instance, session_timeout_ms: kafka.session_timeout_ms })
+        Ok(Connection {
+            client,
+            instance: kafka.instance_id.clone().unwrap_or_else(host_name),
+            session_timeout_ms: kafka.session_timeout_ms,
+            max_poll_interval_ms: kafka.max_poll_interval_ms,
+            transaction_timeout_ms: kafka.transaction_timeout_ms,
+        })
     }
 
     fn config(&self) -> ClientConfig {
@@ -104,5 +121,30 @@ impl Connection {
             config.set(name, value);
         }
         config
+    }
+}
+
+/// Name of an instance that was given none: one instance a machine is the usual case.
+fn host_name() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
+/// What the loop must do about an error of the client.
+fn failure(doing: &str, error: &KafkaError) -> LogError {
+    let (doing, cause) = (doing.to_owned(), error.to_string());
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::UnsupportedSASLMechanism
+            | RDKafkaErrorCode::UnsupportedVersion
+            | RDKafkaErrorCode::Fatal
+            | RDKafkaErrorCode::InvalidArgument,
+        ) => LogError::Fatal { doing, cause },
+        _ => LogError::Unavailable { doing, cause },
     }
 }

@@ -1,16 +1,18 @@
 //! Publishes a step in one Kafka transaction.
 
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::client::ClientContext;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::source::{KafkaSource, unavailable};
-use super::{CALL_WAIT, Connection};
+use super::source::KafkaSource;
+use super::{CALL_WAIT, Connection, failure};
 use crate::log::{Commit, LogError, Outgoing, Publisher, Publishers};
 
 /// Makes transactional producers under one name.
@@ -34,22 +36,42 @@ impl Publishers<KafkaSource> for KafkaPublishers {
         let mut config = self.connection.config();
         config
             .set("transactional.id", &self.name)
-            .set("transaction.timeout.ms", "10000")
+            .set("transaction.timeout.ms", self.connection.transaction_timeout_ms.to_string())
             .set("linger.ms", "5")
             .set("compression.type", "lz4")
             .set("partitioner", "murmur2_random")
             .set("message.max.bytes", "2000000");
         let doing = format!("starting the producer {}", self.name);
-        let failed = |error: KafkaError| unavailable(&doing, &error);
-        let producer: ThreadedProducer<DefaultProducerContext> = config.create().map_err(failed)?;
+        let failed = |error: KafkaError| failure(&doing, &error);
+        let producer: ThreadedProducer<Context> =
+            config.create_with_context(Context::default()).map_err(failed)?;
         producer.init_transactions(CALL_WAIT).map_err(failed)?;
         Ok(KafkaPublisher { producer })
     }
 }
 
+/// Notes what became of the records of a step, since the commit does not say which one failed.
+#[derive(Default)]
+struct Context {
+    failed: Mutex<Option<(String, KafkaError)>>,
+}
+
+impl ClientContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _opaque: ()) {
+        if let Err((error, record)) = result {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.get_or_insert_with(|| (record.topic().to_owned(), error.clone()));
+        }
+    }
+}
+
 /// A transactional producer.
 pub struct KafkaPublisher {
-    producer: ThreadedProducer<DefaultProducerContext>,
+    producer: ThreadedProducer<Context>,
 }
 
 impl Publisher<KafkaSource> for KafkaPublisher {
@@ -60,17 +82,25 @@ impl Publisher<KafkaSource> for KafkaPublisher {
         commits: &[Commit],
     ) -> Result<(), LogError> {
         let Some(membership) = source.membership() else {
-            return Err(LogError::Aborted { cause: "this reader is in no group".to_owned() });
+            return Err(LogError::Stale { cause: "the group gave the partitions to others".to_owned() });
         };
-        self.producer.begin_transaction().map_err(|error| unknown(&error))?;
-        match self.send_and_commit(outputs, commits, &membership) {
-            Ok(()) => Ok(()),
-            Err(error) if must_abort(&error) => match self.producer.abort_transaction(CALL_WAIT) {
-                Ok(()) => Err(LogError::Aborted { cause: error.to_string() }),
-                Err(_) => Err(unknown(&error)),
-            },
-            Err(error) => Err(unknown(&error)),
+        let context = self.producer.client().context();
+        *context.failed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.producer.begin_transaction().map_err(|error| indefinite(&error))?;
+        let Err(error) = self.send_and_commit(outputs, commits, &membership) else { return Ok(()) };
+        if !must_abort(&error) || self.producer.abort_transaction(CALL_WAIT).is_err() {
+            return Err(indefinite(&error));
         }
+        let failed = context.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (doing, error) = failed.map_or_else(
+            || ("publishing a step".to_owned(), error),
+            |(topic, error)| (format!("writing to {topic}"), error),
+        );
+        Err(match failure(&doing, &error) {
+            fatal @ LogError::Fatal { .. } => fatal,
+            _ if is_stale(&error) => LogError::Stale { cause: error.to_string() },
+            _ => LogError::Aborted { cause: format!("{doing}: {error}") },
+        })
     }
 }
 
@@ -152,6 +182,29 @@ fn must_abort(error: &KafkaError) -> bool {
     }
 }
 
-fn unknown(error: &KafkaError) -> LogError {
-    LogError::Unknown { cause: error.to_string() }
+/// Whether the group no longer counts the reader as it was.
+fn is_stale(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::FencedInstanceId
+                | RDKafkaErrorCode::StaleMemberEpoch
+        )
+    )
+}
+
+/// After these nobody knows what became of the transaction.
+fn indefinite(error: &KafkaError) -> LogError {
+    let cause = error.to_string();
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::Fenced
+            | RDKafkaErrorCode::ProducerFenced
+            | RDKafkaErrorCode::InvalidProducerEpoch,
+        ) => LogError::Fenced { cause },
+        _ => LogError::Unknown { cause },
+    }
 }

@@ -1,20 +1,28 @@
 //! A reader of committed records in a consumer group.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
 
-use super::{CALL_WAIT, Connection};
+use super::batch::{KafkaRecords, Message, Queue, forward, stable_ends};
+use super::{CALL_WAIT, Connection, failure};
+use crate::config::sections::LostOffsets;
 use crate::log::{Inbound, LogError, Position, Record, Source, TopicPartition};
 
-/// Records that one call hands out at most, so that a step stays small.
-const BATCH_RECORDS: usize = 10_000;
+/// Records that are taken from the client at once.
+const BATCH_RECORDS: usize = 2_000;
+/// How often the broker is asked whether anything is left to read, at most.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 
 enum Change {
     Assigned(Vec<TopicPartition>),
@@ -25,11 +33,24 @@ enum Change {
 #[derive(Default)]
 struct Context {
     changes: Mutex<VecDeque<Change>>,
+    /// Handle of the queue that partitions put their records into.
+    queue: AtomicUsize,
 }
 
 impl ClientContext for Context {}
 
 impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let (list, queue) = match rebalance {
+            Rebalance::Assign(list) => (list, Some(self.queue.load(Ordering::Acquire))),
+            Rebalance::Revoke(list) => (list, None),
+            Rebalance::Error(_) => return,
+        };
+        for element in list.elements() {
+            forward(consumer.client(), element.topic(), element.partition(), queue);
+        }
+    }
+
     fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let change = match rebalance {
             Rebalance::Assign(list) => Change::Assigned(partitions_of(list)),
@@ -48,18 +69,35 @@ fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
         .collect()
 }
 
+/// An assigned partition.
+#[derive(Debug, Default)]
+struct Reading {
+    /// Whether records are handed out.
+    is_on: bool,
+    /// The offset after the last record that was handed out.
+    next: Option<i64>,
+    /// The end that the client reported after it.
+    end: Option<i64>,
+}
+
 /// A reader of Kafka topics for a group.
 pub struct KafkaSource {
-    connection: Connection,
-    consumer: BaseConsumer<Context>,
-    /// Assigned partitions, and whether the end was reached since the last record.
-    reading: BTreeMap<TopicPartition, bool>,
-    names: BTreeMap<String, Arc<str>>,
-    ready: VecDeque<Inbound>,
+    /// Before the consumer, which must outlive what is in it.
+    fetched: VecDeque<Message>,
+    queue: Queue,
+    consumer: Arc<BaseConsumer<Context>>,
+    group: String,
+    lost_offsets: LostOffsets,
+    reading: BTreeMap<TopicPartition, Reading>,
+    /// Names of the client's topic handles.
+    names: BTreeMap<*const c_void, Arc<str>>,
+    ready: VecDeque<Inbound<KafkaRecords>>,
+    asked: Option<Instant>,
 }
 
 impl KafkaSource {
-    /// Joins a group that reads these topics.
+    /// Joins a group that reads these topics. `lost_offsets`: what to do when a committed position is no
+    /// longer in the log.
     ///
     /// Membership is dynamic. A static member that is killed between the two rounds of a cooperative rebalance
     /// and comes back under its name gets its old assignment without another round, and the partitions that it
@@ -67,50 +105,85 @@ impl KafkaSource {
     ///
     /// # Errors
     /// When a setting of the client is wrong.
-    pub fn new(connection: &Connection, group: &str, topics: &[&str]) -> Result<KafkaSource, LogError> {
+    pub fn new(
+        connection: &Connection,
+        group: &str,
+        topics: &[&str],
+        lost_offsets: LostOffsets,
+    ) -> Result<KafkaSource, LogError> {
         let mut config = connection.config();
         config
             .set("group.id", group)
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", connection.session_timeout_ms.to_string())
+            .set("max.poll.interval.ms", connection.max_poll_interval_ms.to_string())
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
+            .set("topic.metadata.refresh.interval.ms", "10000")
             .set("fetch.wait.max.ms", "50");
-        let failed = |error: KafkaError| unavailable("joining the group", &error);
+        let failed = |error: KafkaError| failure(&format!("joining group {group}"), &error);
         let consumer: BaseConsumer<Context> =
             config.create_with_context(Context::default()).map_err(failed)?;
+        let queue = Queue::new(consumer.client(), BATCH_RECORDS).ok_or_else(|| LogError::Fatal {
+            doing: format!("joining group {group}"),
+            cause: "the client makes no queue".to_owned(),
+        })?;
+        consumer.context().queue.store(queue.handle(), Ordering::Release);
         consumer.subscribe(topics).map_err(failed)?;
         Ok(KafkaSource {
-            connection: connection.clone(),
-            consumer,
+            fetched: VecDeque::new(),
+            queue,
+            consumer: Arc::new(consumer),
+            group: group.to_owned(),
+            lost_offsets,
             reading: BTreeMap::new(),
             names: BTreeMap::new(),
             ready: VecDeque::new(),
+            asked: None,
         })
     }
 
-    /// The membership that a transaction of this moment belongs to.
+    /// The membership that a transaction of this moment belongs to; none if the group has given its
+    /// partitions to others.
     pub(super) fn membership(&self) -> Option<ConsumerGroupMetadata> {
+        if self.consumer.assignment_lost() {
+            return None;
+        }
         self.consumer.group_metadata()
     }
 
-    /// Turns rebalances into what the loop is told. One whose positions cannot be read yet stays for the next time.
+    /// Serves the group and turns rebalances into what the loop is told. One whose positions cannot be read
+    /// yet stays for the next time, and nothing is read before.
     fn take_changes(&mut self) -> Result<(), LogError> {
+        match self.consumer.poll(Duration::ZERO) {
+            None => {}
+            Some(Ok(message)) => {
+                // Partitions are forwarded before they are fetched, so nothing comes this way.
+                let doing = format!("reading {} {}", message.topic(), message.partition());
+                let cause = format!("record {} came outside its queue", message.offset());
+                return Err(LogError::Fatal { doing, cause });
+            }
+            Some(Err(error)) if is_passing(&error) => {}
+            Some(Err(error)) => return Err(failure(&format!("reading for group {}", self.group), &error)),
+        }
         loop {
             let changes = &self.consumer.context().changes;
             let change = changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             match change {
                 None => return Ok(()),
                 Some(Change::Revoked(gone)) => {
-                    self.reading.retain(|of, _| !gone.contains(of));
+                    for of in &gone {
+                        self.reading.remove(of);
+                        self.purge(of);
+                    }
                     self.ready.push_back(Inbound::Revoked(gone));
                 }
-                Some(Change::Assigned(new)) => match self.committed(&new) {
+                Some(Change::Assigned(new)) => match self.positions(&new) {
                     Ok(positions) => {
-                        self.reading.extend(new.iter().map(|of| (of.clone(), false)));
+                        self.reading.extend(new.iter().map(|of| (of.clone(), Reading::default())));
                         self.ready.push_back(Inbound::Assigned(new.into_iter().zip(positions).collect()));
                     }
                     Err(error) => {
@@ -124,154 +197,217 @@ impl KafkaSource {
         }
     }
 
-    fn name(&mut self, topic: &str) -> Arc<str> {
-        if let Some(name) = self.names.get(topic) {
-            return Arc::clone(name);
+    /// The committed positions, checked against what the log still holds.
+    fn positions(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
+        let mut positions = self.committed(of)?;
+        for (of, position) in of.iter().zip(&mut positions) {
+            let Some(position) = position else { continue };
+            let doing = format!("going on with {} {} at offset {}", of.topic, of.partition, position.next);
+            let watermarks = self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT);
+            let (low, high) = watermarks.map_err(|error| failure(&doing, &error))?;
+            if (low..=high).contains(&position.next) {
+                continue;
+            }
+            position.next = match self.lost_offsets {
+                LostOffsets::Stop => {
+                    let cause = format!(
+                        "the log holds {low} to {high} only: retention was faster; set run.on_lost_offsets \
+                         to \"earliest\" or \"latest\" to go on without what is gone"
+                    );
+                    return Err(LogError::Fatal { doing, cause });
+                }
+                LostOffsets::Earliest => low,
+                LostOffsets::Latest => high,
+            };
         }
-        let name: Arc<str> = Arc::from(topic);
-        self.names.insert(topic.to_owned(), Arc::clone(&name));
-        name
+        Ok(positions)
+    }
+
+    /// Drops what was fetched of a partition and not handed out.
+    fn purge(&mut self, of: &TopicPartition) {
+        self.fetched.retain(|message| {
+            message.partition() != of.partition || message.topic().is_none_or(|topic| *topic != *of.topic)
+        });
+    }
+
+    fn partition(&mut self, message: &Message) -> Option<TopicPartition> {
+        let topic = match self.names.entry(message.topic_handle()) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(new) => Arc::clone(new.insert(Arc::from(message.topic()?))),
+        };
+        Some(TopicPartition { topic, partition: message.partition() })
+    }
+
+    /// Takes the next records of one partition out of what was fetched; what stands there instead of records
+    /// is noted or returned as error.
+    fn next_records(&mut self) -> Result<Option<(TopicPartition, KafkaRecords)>, LogError> {
+        while let Some(first) = self.fetched.pop_front() {
+            let of = self.partition(&first);
+            if let Some(code) = first.error() {
+                let reading = of.as_ref().and_then(|of| self.reading.get_mut(of));
+                if code == RDKafkaErrorCode::PartitionEOF {
+                    if let Some(reading) = reading {
+                        reading.end = Some(first.offset());
+                    }
+                    continue;
+                }
+                let error = KafkaError::MessageConsumption(code);
+                if is_passing(&error) {
+                    continue;
+                }
+                let doing = of.map_or_else(
+                    || format!("reading for group {}", self.group),
+                    |of| format!("reading {} {}", of.topic, of.partition),
+                );
+                return Err(failure(&doing, &error));
+            }
+            let Some(of) = of else { continue };
+            let (handle, partition) = (first.topic_handle(), first.partition());
+            let mut messages = vec![first];
+            while let Some(next) = self.fetched.pop_front_if(|next| {
+                next.topic_handle() == handle && next.partition() == partition && next.error().is_none()
+            }) {
+                messages.push(next);
+            }
+            if let Some(reading) = self.reading.get_mut(&of).filter(|reading| reading.is_on) {
+                reading.next = messages.last().map(|last| last.offset() + 1);
+                reading.end = None;
+                return Ok(Some((of, KafkaRecords::new(messages, Arc::clone(&self.consumer) as _))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for the client to begin fetching an assigned partition, then sets where.
+    fn seek(&self, of: &TopicPartition, offset: Offset) -> Result<(), LogError> {
+        let doing = format!("going to a place in {} {}", of.topic, of.partition);
+        let deadline = Instant::now() + CALL_WAIT;
+        loop {
+            let error = match self.consumer.seek(&of.topic, of.partition, offset, CALL_WAIT) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let state = error.rdkafka_error_code();
+            if state != Some(RDKafkaErrorCode::State) || Instant::now() >= deadline {
+                return Err(failure(&doing, &error));
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn list(of: &TopicPartition) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&of.topic, of.partition);
+        list
     }
 }
 
+/// The client goes on by itself after these.
+pub(super) fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut
+        )
+    )
+}
+
 impl Source for KafkaSource {
-    fn next(&mut self, wait: Duration) -> Result<Inbound, LogError> {
-        let deadline = Instant::now() + wait;
-        let mut records = Vec::new();
-        while self.ready.is_empty() && records.len() < BATCH_RECORDS {
-            let left = if records.is_empty() {
-                deadline.saturating_duration_since(Instant::now())
-            } else {
-                Duration::ZERO
-            };
-            let polled = self.consumer.poll(left).map(|polled| polled.map(|message| owned(&message)));
+    type Records = KafkaRecords;
+
+    fn next(&mut self, wait: Duration) -> Result<Inbound<KafkaRecords>, LogError> {
+        if self.ready.is_empty() {
             self.take_changes()?;
-            match polled {
-                None => break,
-                Some(Ok((topic, mut record))) => {
-                    record.from.topic = self.name(&topic);
-                    if let Some(at_end) = self.reading.get_mut(&record.from) {
-                        *at_end = false;
-                    }
-                    records.push(record);
-                }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    // The event names no topic: of each topic's partition ask where the reader stands.
-                    self.mark_ends(partition);
-                }
-                Some(Err(error)) => return Err(unavailable("reading", &error)),
-            }
         }
-        if !records.is_empty() {
-            // Partitions whose revocation came with these records are somebody else's now.
-            records.retain(|record| self.reading.contains_key(&record.from));
-            self.ready.push_back(Inbound::Records(records));
+        if let Some(change) = self.ready.pop_front() {
+            return Ok(change);
         }
-        Ok(self.ready.pop_front().unwrap_or(Inbound::Nothing))
+        if self.fetched.is_empty() {
+            self.queue.take(wait, &mut self.fetched);
+        }
+        Ok(match self.next_records()? {
+            Some((of, records)) => Inbound::Records(of, records),
+            None => Inbound::Nothing,
+        })
     }
 
-    fn read_back(&mut self, of: &TopicPartition, from: i64, to: i64) -> Result<Vec<Record>, LogError> {
-        let mut config = self.connection.config();
-        config
-            .set("group.id", format!("{}-recovery", self.connection.instance))
-            .set("isolation.level", "read_committed")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "error");
-        let doing = format!("reading {} {} from {from} to {to}", of.topic, of.partition);
-        let failed = |error: KafkaError| unavailable(&doing, &error);
-        let consumer: BaseConsumer = config.create().map_err(failed)?;
-        {
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&of.topic, of.partition, Offset::Offset(from)).map_err(failed)?;
-            consumer.assign(&list).map_err(failed)?;
+    fn read_from(&mut self, of: &TopicPartition, offset: Option<i64>) -> Result<(), LogError> {
+        if !self.reading.contains_key(of) {
+            return Ok(());
         }
-        let mut records = Vec::new();
-        let deadline = Instant::now() + CALL_WAIT * 10;
-        while Instant::now() < deadline {
-            match consumer.poll(Duration::from_millis(200)) {
-                None => {}
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(records),
-                Some(Err(error)) => return Err(failed(error)),
-                Some(Ok(message)) if message.offset() >= to => return Ok(records),
-                Some(Ok(message)) => {
-                    let (_, mut record) = owned(&message);
-                    record.from.topic = Arc::clone(&of.topic);
-                    records.push(record);
-                }
+        let doing = format!("reading {} {}", of.topic, of.partition);
+        if let Some(offset) = offset {
+            let watermarks = self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT);
+            let (low, _) = watermarks.map_err(|error| failure(&doing, &error))?;
+            if offset < low {
+                let doing = format!("{doing} from {offset}");
+                return Err(LogError::Fatal { doing, cause: format!("the oldest record is {low}") });
             }
         }
-        Err(LogError::Unavailable { doing, cause: "it took too long".to_owned() })
+        self.consumer.resume(&Self::list(of)).map_err(|error| failure(&doing, &error))?;
+        self.seek(of, offset.map_or(Offset::Beginning, Offset::Offset))?;
+        self.purge(of);
+        self.reading.insert(of.clone(), Reading { is_on: true, next: offset, end: None });
+        Ok(())
+    }
+
+    fn pause(&mut self, of: &TopicPartition) -> Result<(), LogError> {
+        let doing = format!("pausing {} {}", of.topic, of.partition);
+        self.consumer.pause(&Self::list(of)).map_err(|error| failure(&doing, &error))?;
+        if let Some(reading) = self.reading.get_mut(of) {
+            reading.is_on = false;
+        }
+        self.purge(of);
+        Ok(())
     }
 
     fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
-        let failed = |error: KafkaError| unavailable("asking for committed positions", &error);
+        let doing = format!("asking for the committed positions of group {}", self.group);
+        let failed = |error: KafkaError| failure(&doing, &error);
         let mut list = TopicPartitionList::new();
         for partition in of {
             list.add_partition(&partition.topic, partition.partition);
         }
         let committed = self.consumer.committed_offsets(list, CALL_WAIT).map_err(failed)?;
-        Ok(of
-            .iter()
+        of.iter()
             .map(|of| {
-                let element = committed.find_partition(&of.topic, of.partition)?;
-                match element.offset() {
+                let Some(element) = committed.find_partition(&of.topic, of.partition) else {
+                    return Ok(None);
+                };
+                element.error().map_err(failed)?;
+                Ok(match element.offset() {
                     Offset::Offset(next) => Some(Position { next, metadata: element.metadata().to_owned() }),
                     _ => None,
-                }
+                })
             })
-            .collect())
+            .collect()
     }
 
-    fn rewind(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
-        let positions = self.committed(of)?;
-        for (of, position) in of.iter().zip(&positions) {
-            let offset =
-                position.as_ref().map_or(Offset::Beginning, |position| Offset::Offset(position.next));
-            let failed = |error: KafkaError| unavailable("going back to a committed position", &error);
-            self.consumer.seek(&of.topic, of.partition, offset, CALL_WAIT).map_err(failed)?;
+    fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition> {
+        // The client reports an end once; whether it still is one only the broker knows.
+        let reported = |of: &&TopicPartition| {
+            self.reading.get(*of).is_some_and(|reading| reading.is_on && reading.end.is_some())
+        };
+        let candidates: Vec<&TopicPartition> = of.iter().filter(reported).collect();
+        let soon = self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY);
+        if candidates.is_empty() || soon || !self.fetched.is_empty() {
+            return Vec::new();
         }
-        Ok(positions)
-    }
-
-    fn at_end(&self, of: &TopicPartition) -> bool {
-        self.reading.get(of).copied().unwrap_or(false)
-    }
-
-    fn partitions(&mut self, topic: &str) -> Result<i32, LogError> {
-        let doing = format!("asking for topic {topic}");
-        let metadata = self
-            .consumer
-            .fetch_metadata(Some(topic), CALL_WAIT)
-            .map_err(|error| unavailable(&doing, &error))?;
-        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-        if count == 0 {
-            return Err(LogError::Fatal { doing, cause: "there is no such topic".to_owned() });
-        }
-        Ok(count as i32)
+        self.asked = Some(Instant::now());
+        let names: Vec<(&str, i32)> = candidates.iter().map(|of| (&*of.topic, of.partition)).collect();
+        let Ok(ends) = stable_ends(self.consumer.client(), &names, ASK_EVERY) else { return Vec::new() };
+        let end = |of: &TopicPartition| self.reading.get(of).and_then(|reading| reading.end);
+        candidates
+            .into_iter()
+            .zip(ends)
+            .filter(|(of, now)| now.is_some_and(|now| end(of) >= Some(now)))
+            .map(|(of, _)| of.clone())
+            .collect()
     }
 }
-
-impl KafkaSource {
-    /// Marks the assigned partitions of this number whose every readable record was handed out.
-    fn mark_ends(&mut self, partition: i32) {
-        let Ok(positions) = self.consumer.position() else { return };
-        for (of, at_end) in self.reading.iter_mut().filter(|(of, _)| of.partition == partition) {
-            let position = positions.find_partition(&of.topic, of.partition).map(|element| element.offset());
-            let high =
-                self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT).map(|(_, high)| high);
-            // A reader that stands behind the last record cannot have read it; control records may follow.
-            *at_end = match (position, high) {
-                (Some(Offset::Offset(next)), Ok(high)) => next + CONTROL_SLACK >= high,
-                (_, Ok(high)) => high == 0,
-                _ => false,
-            };
-        }
-    }
-}
-
-/// Markers of transactions that may stand behind the last record when the end is reported.
-const CONTROL_SLACK: i64 = 1;
 
 pub(super) fn owned(message: &BorrowedMessage<'_>) -> (String, Record) {
     let headers = message.headers().map(|headers| {
@@ -286,8 +422,4 @@ pub(super) fn owned(message: &BorrowedMessage<'_>) -> (String, Record) {
         headers: headers.unwrap_or_default(),
     };
     (message.topic().to_owned(), record)
-}
-
-pub(super) fn unavailable(doing: &str, error: &KafkaError) -> LogError {
-    LogError::Unavailable { doing: doing.to_owned(), cause: error.to_string() }
 }

@@ -2,18 +2,19 @@
 //!
 //! Its rules, which its tests hold:
 //! - A step's outputs and positions become visible together, at once, or not at all.
-//! - Each publisher has an epoch; a new one under the same name makes the older ones [`LogError::Fatal`].
+//! - Each publisher has an epoch; a new one under the same name makes the older ones [`LogError::Fenced`].
 //! - Readers of a group share a topic's partitions; each change of members makes a new generation. A step
-//!   of a reader from an older generation is [`LogError::Aborted`].
-//! - Faults are injected by the number of the step: the commit fails before it takes effect (`Aborted` or
-//!   `Unknown`) or after (`Unknown`).
+//!   of a reader from an older generation is [`LogError::Stale`].
+//! - Faults are injected by the number of the call: a commit fails before it takes effect (`Aborted` or
+//!   `Unknown`) or after (`Unknown`), the start of a publisher or a call of a reader fails (`Unavailable`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, Source, TopicPartition,
+    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, RecordRef, Records, Source,
+    TopicPartition,
 };
 
 /// What happens to a step.
@@ -25,6 +26,42 @@ pub enum Fault {
     LostBefore,
     /// It is committed, and the publisher is not told.
     LostAfter,
+}
+
+/// What may fail by injection, apart from steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A publisher starts.
+    Publisher,
+    /// Records or changes of the group are asked for.
+    Next,
+    /// A partition is to be read from somewhere.
+    ReadFrom,
+    /// A partition is to be read no longer.
+    Pause,
+    /// Committed positions are asked for.
+    Committed,
+}
+
+type CallFault = Box<dyn FnMut(Call) -> bool + Send>;
+
+/// Calls that fail by injection; none by default.
+#[derive(Default)]
+struct CallFaults(Option<CallFault>);
+
+impl CallFaults {
+    fn check(&mut self, call: Call) -> Result<(), LogError> {
+        if self.0.as_mut().is_some_and(|fails| fails(call)) {
+            return Err(LogError::Unavailable { doing: format!("{call:?}"), cause: "injected".to_owned() });
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for CallFaults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallFaults").finish_non_exhaustive()
+    }
 }
 
 #[derive(Default)]
@@ -47,10 +84,10 @@ impl Partition {
         self.first + self.records.len() as i64
     }
 
-    /// The records with offsets in a range; none if some of them are not there.
-    fn range(&self, from: i64, to: i64) -> Option<&[Record]> {
-        let at = |offset: i64| usize::try_from(offset - self.first).ok();
-        self.records.get(at(from)?..at(to)?)
+    /// The records from an offset on that is still kept.
+    fn from(&self, offset: i64) -> &[Record] {
+        let at = usize::try_from(offset - self.first).unwrap_or(0);
+        self.records.get(at..).unwrap_or_default()
     }
 }
 
@@ -134,6 +171,8 @@ impl MemoryLog {
             topics: topics.iter().map(|topic| Arc::from(*topic)).collect(),
             generation: 0,
             reading: BTreeMap::new(),
+            turn: 0,
+            faults: CallFaults::default(),
         }
     }
 
@@ -147,6 +186,7 @@ impl MemoryLog {
             log: self.clone(),
             name: name.to_owned(),
             faults: Arc::new(Mutex::new(Faults { step: 0, fault: Box::new(fault) })),
+            calls: CallFaults::default(),
         }
     }
 
@@ -169,11 +209,40 @@ pub struct MemorySource {
     member: u64,
     topics: Vec<Arc<str>>,
     generation: u64,
-    reading: BTreeMap<TopicPartition, i64>,
+    /// Assigned partitions, and where they are read; nowhere before [`Source::read_from`] and while paused.
+    reading: BTreeMap<TopicPartition, Option<i64>>,
+    /// Counts the calls, so that each partition has its turn.
+    turn: usize,
+    faults: CallFaults,
 }
 
 /// Records that one call hands out at most.
 const FETCH_RECORDS: usize = 500;
+
+/// Records of one partition.
+#[derive(Debug, Default)]
+pub struct MemoryRecords {
+    records: Vec<Record>,
+    taken: usize,
+}
+
+impl Records for MemoryRecords {
+    fn peek(&self) -> Option<i64> {
+        self.records.get(self.taken).map(|record| record.offset)
+    }
+
+    fn next(&mut self) -> Option<RecordRef<'_>> {
+        let record = self.records.get(self.taken)?;
+        self.taken += 1;
+        Some(RecordRef {
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            key: record.key.as_deref(),
+            value: &record.value,
+            headers: record,
+        })
+    }
+}
 
 impl MemorySource {
     /// Leaves the group, as a process that ends does.
@@ -185,7 +254,14 @@ impl MemorySource {
         }
     }
 
-    fn rebalance(&mut self) -> Option<Inbound> {
+    /// Makes calls fail for which `fails` says so.
+    #[must_use]
+    pub fn with_faults(mut self, fails: impl FnMut(Call) -> bool + Send + 'static) -> MemorySource {
+        self.faults = CallFaults(Some(Box::new(fails)));
+        self
+    }
+
+    fn rebalance(&mut self) -> Option<Inbound<MemoryRecords>> {
         let mut state = self.log.lock();
         let all: Vec<TopicPartition> = self
             .topics
@@ -207,19 +283,18 @@ impl MemorySource {
             return Some(Inbound::Revoked(revoked));
         }
         self.generation = group.generation;
-        let new: Vec<TopicPartition> =
-            all.iter().filter(|of| mine(of) && !self.reading.contains_key(*of)).cloned().collect();
-        let assigned: Vec<_> =
-            new.into_iter().map(|of| (of.clone(), group.positions.get(&of).cloned())).collect();
-        for (of, position) in &assigned {
-            self.reading.insert(of.clone(), position.as_ref().map_or(0, |position| position.next));
-        }
+        let new = all.iter().filter(|of| mine(of) && !self.reading.contains_key(*of)).cloned();
+        let assigned: Vec<_> = new.map(|of| (of.clone(), group.positions.get(&of).cloned())).collect();
+        self.reading.extend(assigned.iter().map(|(of, _)| (of.clone(), None)));
         (!assigned.is_empty()).then_some(Inbound::Assigned(assigned))
     }
 }
 
 impl Source for MemorySource {
-    fn next(&mut self, _wait: Duration) -> Result<Inbound, LogError> {
+    type Records = MemoryRecords;
+
+    fn next(&mut self, _wait: Duration) -> Result<Inbound<MemoryRecords>, LogError> {
+        self.faults.check(Call::Next)?;
         let current = self.log.lock().groups.get(&self.group).map_or(0, |group| group.generation);
         if current != self.generation
             && let Some(change) = self.rebalance()
@@ -227,57 +302,64 @@ impl Source for MemorySource {
             return Ok(change);
         }
         let state = self.log.lock();
-        let mut records = Vec::new();
-        for (of, next) in &mut self.reading {
-            let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
-            let Some(log) = log else { continue };
-            let first = log.first.max(*next);
-            let new = log.range(first, log.end()).unwrap_or_default();
-            let taken = new.len().min(FETCH_RECORDS - records.len());
-            records.extend_from_slice(&new[..taken]);
-            *next = first + taken as i64;
+        self.turn = self.turn.wrapping_add(1);
+        let first = self.turn % self.reading.len().max(1);
+        let mut order: Vec<_> = self.reading.iter_mut().collect();
+        order.rotate_left(first);
+        for (of, next) in order {
+            let (Some(next), Some(topic)) = (next, state.topics.get(&of.topic)) else { continue };
+            let Some(log) = topic.get(of.partition as usize) else { continue };
+            let records = log.from(*next);
+            let records = &records[..records.len().min(FETCH_RECORDS)];
+            if let Some(last) = records.last() {
+                *next = last.offset + 1;
+                let records = MemoryRecords { records: records.to_vec(), taken: 0 };
+                return Ok(Inbound::Records(of.clone(), records));
+            }
         }
-        Ok(if records.is_empty() { Inbound::Nothing } else { Inbound::Records(records) })
+        Ok(Inbound::Nothing)
     }
 
-    fn read_back(&mut self, of: &TopicPartition, from: i64, to: i64) -> Result<Vec<Record>, LogError> {
+    fn read_from(&mut self, of: &TopicPartition, offset: Option<i64>) -> Result<(), LogError> {
+        self.faults.check(Call::ReadFrom)?;
         let state = self.log.lock();
         let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
-        let records = log.and_then(|log| log.range(from, to));
-        records.map(<[Record]>::to_vec).ok_or_else(|| LogError::Fatal {
-            doing: format!("reading {} {} from {from} to {to}", of.topic, of.partition),
-            cause: "the log does not hold these records".to_owned(),
-        })
+        let first = log.map_or(0, |log| log.first);
+        if let Some(offset) = offset.filter(|offset| *offset < first) {
+            let doing = format!("reading {} {} from {offset}", of.topic, of.partition);
+            return Err(LogError::Fatal { doing, cause: format!("the oldest record is {first}") });
+        }
+        if let Some(next) = self.reading.get_mut(of) {
+            *next = Some(offset.unwrap_or(first));
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, of: &TopicPartition) -> Result<(), LogError> {
+        self.faults.check(Call::Pause)?;
+        if let Some(next) = self.reading.get_mut(of) {
+            *next = None;
+        }
+        Ok(())
     }
 
     fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
+        self.faults.check(Call::Committed)?;
         let state = self.log.lock();
         let group = state.groups.get(&self.group);
         Ok(of.iter().map(|of| group.and_then(|group| group.positions.get(of).cloned())).collect())
     }
 
-    fn rewind(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
-        let positions = self.committed(of)?;
-        for (of, position) in of.iter().zip(&positions) {
-            if let Some(next) = self.reading.get_mut(of) {
-                *next = position.as_ref().map_or(0, |position| position.next);
-            }
-        }
-        Ok(positions)
-    }
-
-    fn at_end(&self, of: &TopicPartition) -> bool {
+    fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition> {
         let state = self.log.lock();
-        let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
-        self.reading.get(of).is_some_and(|next| log.is_none_or(|log| *next >= log.end()))
-    }
-
-    fn partitions(&mut self, topic: &str) -> Result<i32, LogError> {
-        let state = self.log.lock();
-        state.topics.get(topic).map(|topic| topic.len() as i32).ok_or_else(|| LogError::Fatal {
-            doing: format!("asking for topic {topic}"),
-            cause: "there is no such topic".to_owned(),
-        })
+        let end = |of: &TopicPartition| {
+            let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
+            log.map_or(0, Partition::end)
+        };
+        let read = |of: &&TopicPartition| {
+            self.reading.get(*of).copied().flatten().is_some_and(|next| next >= end(of))
+        };
+        of.iter().filter(read).cloned().collect()
     }
 }
 
@@ -287,11 +369,20 @@ struct Faults {
 }
 
 /// Makes publishers of the log in memory.
-#[derive(Clone)]
 pub struct MemoryPublishers {
     log: MemoryLog,
     name: String,
     faults: Arc<Mutex<Faults>>,
+    calls: CallFaults,
+}
+
+impl MemoryPublishers {
+    /// Makes starts fail for which `fails` says so.
+    #[must_use]
+    pub fn with_faults(mut self, fails: impl FnMut(Call) -> bool + Send + 'static) -> MemoryPublishers {
+        self.calls = CallFaults(Some(Box::new(fails)));
+        self
+    }
 }
 
 /// A publisher of the log in memory.
@@ -306,6 +397,7 @@ impl Publishers<MemorySource> for MemoryPublishers {
     type Publisher = MemoryPublisher;
 
     fn publisher(&mut self) -> Result<MemoryPublisher, LogError> {
+        self.calls.check(Call::Publisher)?;
         let mut state = self.log.lock();
         let epoch = state.epochs.entry(self.name.clone()).or_default();
         *epoch += 1;
@@ -327,23 +419,22 @@ impl Publisher<MemorySource> for MemoryPublisher {
         outputs: &[&Outgoing],
         commits: &[Commit],
     ) -> Result<(), LogError> {
-        let fault = {
+        let (step, fault) = {
             let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
             let step = faults.step;
             faults.step += 1;
-            (faults.fault)(step)
+            (step, (faults.fault)(step))
         };
         let mut state = self.log.lock();
         if state.epochs.get(&self.name) != Some(&self.epoch) {
-            let cause = "a newer publisher has this name".to_owned();
-            return Err(LogError::Fatal { doing: format!("publishing as {}", self.name), cause });
+            return Err(LogError::Fenced { cause: format!("a newer publisher is called {}", self.name) });
         }
         let group = state.groups.entry(source.group.clone()).or_default();
         if group.generation != source.generation || !group.members.contains(&source.member) {
-            return Err(LogError::Aborted { cause: "the group has changed".to_owned() });
+            return Err(LogError::Stale { cause: "the group has changed".to_owned() });
         }
         match fault {
-            Some(Fault::Abort) => return Err(LogError::Aborted { cause: "injected".to_owned() }),
+            Some(Fault::Abort) => return Err(LogError::Aborted { cause: format!("injected at {step}") }),
             Some(Fault::LostBefore) => return Err(LogError::Unknown { cause: "injected".to_owned() }),
             Some(Fault::LostAfter) | None => {}
         }
@@ -411,10 +502,21 @@ mod tests {
     }
 
     fn assigned(source: &mut MemorySource) -> usize {
-        match source.next(WAIT).unwrap() {
-            Inbound::Assigned(partitions) => partitions.len(),
-            other => panic!("{other:?}"),
+        let Inbound::Assigned(partitions) = source.next(WAIT).unwrap() else { panic!("an assignment") };
+        for (of, position) in &partitions {
+            source.read_from(of, position.as_ref().map(|position| position.next)).unwrap();
         }
+        partitions.len()
+    }
+
+    fn taken(source: &mut MemorySource) -> Vec<(i64, Vec<u8>)> {
+        let mut taken = Vec::new();
+        if let Inbound::Records(_, mut records) = source.next(WAIT).unwrap() {
+            while let Some(record) = records.next() {
+                taken.push((record.offset, record.value.to_vec()));
+            }
+        }
+        taken
     }
 
     #[test]
@@ -445,12 +547,17 @@ mod tests {
         }
         log.retain("in", 1);
         log.append("in", 0, 0, b"d");
-        let Inbound::Records(records) = source.next(WAIT).unwrap() else { panic!("there are records") };
-        let got: Vec<_> = records.iter().map(|record| (record.offset, record.value.as_slice())).collect();
-        assert_eq!(got, [(2, b"c".as_slice()), (3, b"d".as_slice())]);
-        assert!(source.at_end(&commit(0).of));
-        assert!(source.read_back(&commit(0).of, 1, 3).is_err());
-        assert_eq!(source.read_back(&commit(0).of, 2, 4).unwrap(), records);
+        assert_eq!(taken(&mut source), [(2, b"c".to_vec()), (3, b"d".to_vec())]);
+        let of = commit(0).of;
+        assert_eq!(source.at_end(std::slice::from_ref(&of)), std::slice::from_ref(&of));
+        source.read_from(&of, Some(3)).unwrap();
+        assert!(source.at_end(std::slice::from_ref(&of)).is_empty());
+        assert_eq!(taken(&mut source), [(3, b"d".to_vec())]);
+        source.read_from(&of, None).unwrap();
+        source.pause(&of).unwrap();
+        assert!(taken(&mut source).is_empty());
+        source.read_from(&of, None).unwrap();
+        assert_eq!(taken(&mut source).len(), 2);
     }
 
     #[test]
@@ -461,7 +568,7 @@ mod tests {
         let mut publishers = log.publishers("p", |_| None);
         let mut older = publishers.publisher().unwrap();
         let mut newer = publishers.publisher().unwrap();
-        assert!(matches!(older.publish(&source, &[&out("a")], &[]), Err(LogError::Fatal { .. })));
+        assert!(matches!(older.publish(&source, &[&out("a")], &[]), Err(LogError::Fenced { .. })));
         newer.publish(&source, &[&out("b")], &[]).unwrap();
         assert_eq!(values(&log), ["b"]);
     }
@@ -473,14 +580,14 @@ mod tests {
         assert_eq!(assigned(&mut first), 2);
         let mut publisher = log.publishers("p", |_| None).publisher().unwrap();
         let mut second = log.reader("g", &["in"]);
-        assert!(matches!(publisher.publish(&first, &[&out("a")], &[]), Err(LogError::Aborted { .. })));
+        assert!(matches!(publisher.publish(&first, &[&out("a")], &[]), Err(LogError::Stale { .. })));
         assert!(matches!(first.next(WAIT).unwrap(), Inbound::Revoked(gone) if gone.len() == 1));
         assert_eq!(assigned(&mut second), 1);
         assert!(matches!(first.next(WAIT).unwrap(), Inbound::Nothing));
         publisher.publish(&first, &[&out("b")], &[]).unwrap();
         first.leave();
         assert_eq!(assigned(&mut second), 1);
-        assert!(matches!(publisher.publish(&first, &[&out("c")], &[]), Err(LogError::Aborted { .. })));
+        assert!(matches!(publisher.publish(&first, &[&out("c")], &[]), Err(LogError::Stale { .. })));
         assert_eq!(values(&log), ["b"]);
     }
 }
