@@ -262,7 +262,8 @@ fn incidents_links_and_erasures_read_back_and_junk_does_not_panic() {
             junk[at] = random.next() as u8;
             junk.truncate(random.below(junk.len()) + 1);
             let mut block = &junk[..];
-            while let Ok((record, _)) = decoder.next(&mut block) {
+            let mut into = RawRecord::Event(RawEvent::new(topic));
+            while let Ok((record, _)) = decoder.next(&mut block, &mut into) {
                 assert!(!record.is_empty());
             }
         }
@@ -282,10 +283,11 @@ fn a_block_goes_on_after_a_record_that_is_refused() {
     let block = block.concat();
     let mut rest = &block[..];
     let mut outcomes = Vec::new();
+    let mut record = RawRecord::Event(RawEvent::new(Topic::Clickstream));
     for _ in 0..3 {
-        let (_, outcome) = decoder.next(&mut rest).unwrap();
-        outcomes.push(outcome.map(|_| ()).map_err(|reject| reject.reason));
+        let (_, outcome) = decoder.next(&mut rest, &mut record).unwrap();
+        outcomes.push(outcome.map_err(|reject| reject.reason));
     }
     assert_eq!(outcomes, [Ok(()), Err(Reason::UnknownSymbol), Ok(())]);
-    assert_eq!(decoder.next(&mut rest).map(|_| ()).unwrap_err().reason, Reason::Undecodable);
+    assert_eq!(decoder.next(&mut rest, &mut record).map(|_| ()).unwrap_err().reason, Reason::Undecodable);
 }
