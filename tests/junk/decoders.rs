@@ -181,9 +181,12 @@ pub(crate) fn mapping_file(input: &[u8]) {
 
 fn mapped(mapper: &Mapper, source: &[u8]) -> Vec<Mapped> {
     let mut mapped = Vec::new();
-    for record in mapper.read(source).flatten() {
+    let mut records = mapper.read(source);
+    while let Some(record) = records.next_record().expect("bytes can be read") {
         let at = RecordAt { source: "s", row: record.row };
-        let _refused = mapper.map(&record.value, at, &mut mapped).is_err();
+        if let Ok(value) = &record.value {
+            let _refused = mapper.map(value, at, &mut mapped).is_err();
+        }
     }
     mapped
 }
@@ -234,8 +237,8 @@ pub(crate) fn stages(input: &[u8]) {
         route.finish(WallTime(offset * 2_000), &[], &mut out);
         offset += 1;
     }
-    let out = through(&mut assembly.detect_stage(), &names.own("person-events"), out);
-    let out = through(&mut assembly.score_stage(), &names.own("brand-partials"), out);
+    let out = through(&mut assembly.detect_stage().expect("no thread"), &names.own("person-events"), out);
+    let out = through(&mut assembly.score_stage().expect("no thread"), &names.own("brand-partials"), out);
     assert!(out.iter().all(|record| serde_json::from_slice::<serde_json::Value>(&record.value).is_ok()));
 }
 
