@@ -182,7 +182,7 @@ pub(crate) fn mapping_file(input: &[u8]) {
 fn mapped(mapper: &Mapper, source: &[u8]) -> Vec<Mapped> {
     let mut mapped = Vec::new();
     let mut records = mapper.read(source);
-    while let Some(record) = records.next_record().expect("bytes can be read") {
+    while let Ok(Some(record)) = records.next_record() {
         let at = RecordAt { source: "s", row: record.row };
         if let Ok(value) = &record.value {
             let _refused = mapper.map(value, at, &mut mapped).is_err();
