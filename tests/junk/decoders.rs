@@ -97,7 +97,10 @@ pub(crate) fn avro_schema(input: &[u8]) {
     let (schema, mut block) = text_and_rest(rest);
     let Ok(decoder) = avro::Decoder::compile(&schema, topic) else { return };
     let _refused = decoder.decode(block).is_err();
-    while !block.is_empty() && decoder.next(&mut block).is_ok_and(|(record, _)| !record.is_empty()) {}
+    let mut record = RawRecord::Event(RawEvent::new(topic));
+    while !block.is_empty() && decoder.next(&mut block, &mut record).is_ok_and(|(bytes, _)| !bytes.is_empty())
+    {
+    }
 }
 
 /// Object container files, with the records in their blocks.
@@ -109,8 +112,9 @@ pub(crate) fn container(input: &[u8]) {
         assert!(block.len() <= BLOCK_BYTES_MAX);
         let Some(decoder) = &decoder else { continue };
         let mut rest = block.as_slice();
+        let mut record = RawRecord::Event(RawEvent::new(Topic::Clickstream));
         for _ in 0..count.min(1_000) {
-            if rest.is_empty() || decoder.next(&mut rest).is_err() {
+            if rest.is_empty() || decoder.next(&mut rest, &mut record).is_err() {
                 break;
             }
         }
@@ -273,6 +277,10 @@ struct One {
 impl Records for One {
     fn peek(&self) -> Option<i64> {
         (!self.taken).then_some(self.offset)
+    }
+
+    fn peek_value(&self) -> Option<&[u8]> {
+        (!self.taken).then_some(&self.value)
     }
 
     fn next(&mut self) -> Option<RecordRef<'_>> {
