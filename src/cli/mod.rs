@@ -5,6 +5,7 @@ pub mod config;
 pub mod demo;
 pub mod generate;
 pub mod out;
+mod process;
 pub mod pseudonym;
 pub mod replay;
 pub mod run;
@@ -14,6 +15,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::telemetry::occurrence::chain;
 
 /// Finds the moments in which a brand's use of personal data costs or earns trust.
 #[derive(Debug, Parser)]
@@ -60,6 +63,12 @@ pub enum Exit {
     Failed = 1,
     /// Wrong usage, configuration or input path.
     Usage = 2,
+    /// The watchdog ended it: records were there and none was processed.
+    Stalled = 4,
+    /// Stopping took longer than it may.
+    StopTooSlow = 5,
+    /// Told twice to stop.
+    Forced = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -110,19 +119,13 @@ impl Failure {
     }
 }
 
-/// Writes a line for a person to standard error; one that nobody reads is no failure.
+/// Writes a line for a person to standard error, or to the log of a process that has one; a line that nobody
+/// reads is no failure.
 pub fn tell(line: &str) {
     use std::io::Write;
-    drop(writeln!(std::io::stderr(), "{line}"));
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!(target: "trustline", "{line}");
+        return;
     }
-    text
+    drop(writeln!(std::io::stderr(), "{line}"));
 }

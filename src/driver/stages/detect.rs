@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::codec::partial::Partial;
+use crate::driver::clock::WallTime;
+use crate::driver::replay::ledger::Account;
+use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
-use crate::fold::detect::waiting::Partition;
-use crate::fold::detect::{Detect, Output, Settings};
+use crate::event::kinds::Topic;
+use crate::fold::detect::waiting::{Flow, Partition};
+use crate::fold::detect::{Detect, Output, Settings, Tally};
 use crate::log::{Outgoing, Position, Records, TopicPartition};
+use crate::telemetry::board::{Published, Showing};
 use crate::time::MINUTE_MS;
 
 use super::{Names, brand_partition, json_record};
@@ -32,13 +37,43 @@ pub struct DetectSettings {
 pub struct DetectStage {
     settings: DetectSettings,
     partitions: BTreeMap<TopicPartition, Partition>,
+    taken_over: BTreeMap<TopicPartition, TakenOver>,
     output: Output,
+    showing: Showing,
+}
+
+/// Where this process took a partition over.
+struct TakenOver {
+    /// The committed position.
+    from: i64,
+    /// What had become of its events up to there, by topic; nothing before the state is there.
+    before: Option<[(Flow, Tally); Topic::ALL.len()]>,
+}
+
+fn so_far(partition: &Partition) -> [(Flow, Tally); Topic::ALL.len()] {
+    let mut all = [Default::default(); Topic::ALL.len()];
+    for topic in Topic::ALL {
+        all[usize::from(topic.index())] = (partition.flow(*topic), partition.detect().tally(*topic));
+    }
+    all
 }
 
 impl DetectStage {
     /// A stage that has no partition yet.
     pub fn new(settings: DetectSettings) -> DetectStage {
-        DetectStage { settings, partitions: BTreeMap::new(), output: Output::default() }
+        DetectStage {
+            settings,
+            partitions: BTreeMap::new(),
+            taken_over: BTreeMap::new(),
+            output: Output::default(),
+            showing: Showing::default(),
+        }
+    }
+
+    /// Shows what it publishes.
+    #[must_use]
+    pub fn showing(self, showing: Showing) -> DetectStage {
+        DetectStage { showing, ..self }
     }
 
     /// The partitions and their folds.
@@ -80,8 +115,10 @@ impl Stage for DetectStage {
     fn assigned(
         &mut self,
         of: &TopicPartition,
-        _position: Option<&Position>,
+        position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
+        let from = position.map_or(0, |position| position.next);
+        self.taken_over.insert(of.clone(), TakenOver { from, before: None });
         // The state is a function of the log: it is folded again from the first record.
         self.partitions.insert(of.clone(), Partition::new(Detect::new(self.settings.fold.clone())));
         Ok(Some(0))
@@ -89,6 +126,8 @@ impl Stage for DetectStage {
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.partitions.remove(of);
+        self.taken_over.remove(of);
+        self.showing.revoked(of);
     }
 
     fn absorb(
@@ -100,6 +139,11 @@ impl Stage for DetectStage {
         let moments = self.settings.names.own("moments");
         while let Some(record) = records.next() {
             let Some(partition) = self.partitions.get_mut(from) else { continue };
+            let taken_over = self.taken_over.get_mut(from).filter(|taken| taken.from <= record.offset);
+            let is_new = taken_over.is_some();
+            if let Some(taken) = taken_over {
+                taken.before.get_or_insert_with(|| so_far(partition));
+            }
             let before = partition.frontier();
             partition.frame(record.value, &mut self.output).map_err(|error| StageError::Record {
                 topic: from.topic.to_string(),
@@ -110,15 +154,46 @@ impl Stage for DetectStage {
             let slot = |frontier: i64| frontier.div_euclid(TELL_EVERY_MS);
             let tell =
                 partition.frontier().filter(|now| before.is_none_or(|before| slot(before) < slot(*now)));
-            for moment in self.output.moments.drain(..) {
+            for moment in &self.output.moments {
                 let key = serde_json::json!({ "brand_id": moment.brand_id });
-                out.push(json_record(&moments, &key, &moment));
+                out.push(json_record(&moments, &key, moment));
             }
+            if is_new {
+                self.showing.take(from, self.output.moments.drain(..).map(Published::Moment));
+            }
+            self.output.moments.clear();
             if let Some(frontier) = tell {
                 self.partials(from, frontier, out);
             }
         }
         Ok(())
+    }
+
+    fn committed(&mut self, of: &TopicPartition, _next: i64, _now: WallTime) {
+        self.showing.committed(of, false);
+    }
+
+    fn gauges(&self, of: &TopicPartition) -> Gauges {
+        let Some(partition) = self.partitions.get(of) else { return Gauges::default() };
+        let before = self.taken_over.get(of).and_then(|taken| taken.before.as_ref());
+        let account = |topic: &Topic, before: &(Flow, Tally)| {
+            let (flow, tally) = (partition.flow(*topic), partition.detect().tally(*topic));
+            Account {
+                // What waited when the partition was taken over was read by who had it before.
+                read: flow.arrived - before.0.arrived + before.0.waiting,
+                applied: tally.applied - before.1.applied,
+                duplicate: tally.duplicate - before.1.duplicate,
+                erased: tally.erased - before.1.erased,
+                waiting: flow.waiting,
+                ..Account::default()
+            }
+        };
+        let accounts = before.map(|before| {
+            let topics = Topic::ALL.iter().filter(|topic| topic.is_person_events());
+            topics.map(|topic| (*topic, account(topic, &before[usize::from(topic.index())]))).collect()
+        });
+        let accounts = accounts.unwrap_or_default();
+        Gauges { frontier: partition.frontier(), accounts, ..Gauges::default() }
     }
 }
 

@@ -8,6 +8,8 @@ use serde_json::json;
 use crate::codec::canonical::encode_incident;
 use crate::codec::json::Decoder;
 use crate::codec::partial::Partial;
+use crate::driver::clock::WallTime;
+use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
 use crate::event::output::BrandTrust;
@@ -16,6 +18,7 @@ use crate::fold::detect::Taken;
 use crate::fold::score::{Mark, Score, ScoreOut};
 use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
 use crate::score::settings::ScoreSettings;
+use crate::telemetry::board::{Published, Showing};
 use crate::time::EventTime;
 
 use super::{Names, json_record};
@@ -26,13 +29,29 @@ pub struct ScoreStage {
     names: Names,
     settings: ScoreSettings,
     partitions: BTreeMap<TopicPartition, Score>,
+    /// The committed positions with which they were taken over.
+    taken_over: BTreeMap<TopicPartition, i64>,
     output: ScoreOut,
+    showing: Showing,
 }
 
 impl ScoreStage {
     /// A stage that has no partition yet. The first partition speaks for the pipeline as a whole.
     pub fn new(names: Names, settings: ScoreSettings) -> ScoreStage {
-        ScoreStage { names, settings, partitions: BTreeMap::new(), output: ScoreOut::default() }
+        ScoreStage {
+            names,
+            settings,
+            partitions: BTreeMap::new(),
+            taken_over: BTreeMap::new(),
+            output: ScoreOut::default(),
+            showing: Showing::default(),
+        }
+    }
+
+    /// Shows what it publishes.
+    #[must_use]
+    pub fn showing(self, showing: Showing) -> ScoreStage {
+        ScoreStage { showing, ..self }
     }
 
     fn fold(&mut self, from: &TopicPartition, record: RecordRef<'_>) -> Result<(), StageError> {
@@ -74,31 +93,37 @@ impl ScoreStage {
         Ok(())
     }
 
-    fn publish(&mut self, out: &mut Vec<Outgoing>) {
+    fn publish(&mut self, of: &TopicPartition, out: &mut Vec<Outgoing>) {
         let topic = |name: &str| self.names.own(name);
         let (history, latest, live) =
             (topic("brand-trust"), topic("brand-trust-latest"), topic("brand-trust-live"));
         let by_window = |record: &BrandTrust| json!({ "brand_id": record.brand_id, "window": record.window });
-        for record in self.output.brand_trust.drain(..) {
+        for record in &self.output.brand_trust {
             let key = json!({ "brand_id": record.brand_id, "window": record.window, "window_start": record.window_start });
-            out.push(json_record(&history, &key, &record));
-            out.push(json_record(&latest, &by_window(&record), &record));
+            out.push(json_record(&history, &key, record));
+            out.push(json_record(&latest, &by_window(record), record));
         }
-        for record in self.output.live.drain(..) {
-            out.push(json_record(&live, &by_window(&record), &record));
+        for record in &self.output.live {
+            out.push(json_record(&live, &by_window(record), record));
         }
         let patterns = topic("pattern-trust");
-        for record in self.output.pattern_trust.drain(..) {
+        for record in &self.output.pattern_trust {
             let key = json!({
                 "brand_id": record.brand_id, "window": record.window,
                 "window_start": record.window_start, "pattern": record.pattern,
             });
-            out.push(json_record(&patterns, &key, &record));
+            out.push(json_record(&patterns, &key, record));
         }
         let alerts = topic("alerts");
-        for alert in self.output.alerts.drain(..) {
-            out.push(json_record(&alerts, &json!({ "alert_id": alert.alert_id }), &alert));
+        for alert in &self.output.alerts {
+            out.push(json_record(&alerts, &json!({ "alert_id": alert.alert_id }), alert));
         }
+        let output = &mut self.output;
+        let windows = output.brand_trust.drain(..).map(Published::Window);
+        let patterns = output.pattern_trust.drain(..).map(Published::Pattern);
+        let alerts = output.alerts.drain(..).map(Published::Alert);
+        let records = windows.chain(output.live.drain(..).map(Published::Open)).chain(patterns).chain(alerts);
+        self.showing.take(of, records);
     }
 }
 
@@ -108,8 +133,9 @@ impl Stage for ScoreStage {
     fn assigned(
         &mut self,
         of: &TopicPartition,
-        _position: Option<&Position>,
+        position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
+        self.taken_over.insert(of.clone(), position.map_or(0, |position| position.next));
         // The state is a function of the log: it is folded again from the first record.
         let settings = ScoreSettings { reports_pipeline: of.partition == 0, ..self.settings.clone() };
         self.partitions.insert(of.clone(), Score::new(Arc::new(settings)));
@@ -118,6 +144,8 @@ impl Stage for ScoreStage {
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.partitions.remove(of);
+        self.taken_over.remove(of);
+        self.showing.revoked(of);
     }
 
     fn absorb(
@@ -127,9 +155,22 @@ impl Stage for ScoreStage {
         out: &mut Vec<Outgoing>,
     ) -> Result<(), StageError> {
         while let Some(record) = records.next() {
+            let is_old = self.taken_over.get(from).is_some_and(|taken_over| record.offset < *taken_over);
             self.fold(from, record)?;
-            self.publish(out);
+            self.publish(from, out);
+            if is_old {
+                self.showing.committed(from, true);
+            }
         }
         Ok(())
+    }
+
+    fn committed(&mut self, of: &TopicPartition, _next: i64, _now: WallTime) {
+        self.showing.committed(of, false);
+    }
+
+    fn gauges(&self, of: &TopicPartition) -> Gauges {
+        let frontier = self.partitions.get(of).and_then(Score::least_frontier);
+        Gauges { frontier: frontier.map(|frontier| frontier.0), ..Gauges::default() }
     }
 }

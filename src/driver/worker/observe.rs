@@ -1,0 +1,202 @@
+//! Looks at a worker between its steps, and watches over its partitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Stage, Worker, WorkerError};
+use crate::driver::clock::{Clock, WallTime};
+use crate::driver::status::{Failing, PartitionStatus, Status};
+use crate::log::{Publishers, Source, TopicPartition};
+use crate::telemetry::occurrence::{
+    PartitionStalled, PartitionsChanged, Restored, StallOver, StepFailed, StepsRecovered, chain,
+};
+
+/// How often partitions are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// What one look may add to the time in which nothing was processed: a process that was paused is not stalled.
+const QUIET_STEP: Duration = Duration::from_secs(2);
+/// How often the log is asked again about a stalled partition.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long nothing was processed of a partition, and where that was.
+#[derive(Clone, Copy, Debug, Default)]
+struct Quiet {
+    at: (Option<i64>, Option<i64>),
+    lasts: Duration,
+}
+
+/// Keeps a worker's status.
+#[derive(Debug)]
+pub struct Observer {
+    status: Arc<Status>,
+    stalled_after: Duration,
+    looked: Instant,
+    quiet: BTreeMap<TopicPartition, Quiet>,
+}
+
+impl Observer {
+    /// An observer that calls a partition stalled when records are there and none was processed for so long.
+    pub fn new(status: Arc<Status>, stalled_after: Duration) -> Observer {
+        Observer { status, stalled_after, looked: Instant::now(), quiet: BTreeMap::new() }
+    }
+
+    /// The status that it keeps.
+    pub fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    /// Takes the outcome of a step, and looks at the worker if it is time to.
+    pub fn stepped<S: Source, P: Publishers<S>, T: Stage, C: Clock>(
+        &mut self,
+        worker: &mut Worker<S, P, T, C>,
+        outcome: &Result<bool, WorkerError>,
+    ) {
+        match outcome {
+            Ok(_) => self.recovered(),
+            Err(error) if error.is_passing() => self.failed(chain(error)),
+            // It ends the worker, which tells why.
+            Err(_) => {}
+        }
+        let passed = self.looked.elapsed();
+        // In between, the stage is ahead of what is committed.
+        if outcome.is_ok() && passed >= LOOK_EVERY && is_settled(worker) {
+            self.looked = Instant::now();
+            self.look(worker, passed.min(QUIET_STEP));
+        }
+    }
+
+    fn recovered(&mut self) {
+        let mut shown = self.status.shown();
+        shown.steps += 1;
+        shown.has_begun = true;
+        if let Some(failing) = shown.failing.take() {
+            drop(shown);
+            let after_s = (self.status.now().0 - failing.since.0) / 1_000;
+            let Status { stage, worker, .. } = &*self.status;
+            StepsRecovered { stage, worker, after_s: &after_s }.note();
+        }
+    }
+
+    /// The log failed, and the same will be tried again.
+    pub fn failed(&mut self, cause: String) {
+        // What nobody could process is not stalled.
+        self.quiet.clear();
+        let now = self.status.now();
+        let mut shown = self.status.shown();
+        shown.steps += 1;
+        let before = shown.failing.take();
+        let is_new = before.as_ref().is_none_or(|before| before.cause != cause);
+        let since = before.map_or(now, |before| before.since);
+        shown.failing = Some(Failing { since, cause: cause.clone() });
+        drop(shown);
+        if is_new {
+            let Status { stage, worker, .. } = &*self.status;
+            StepFailed { stage, worker, cause: &cause }.note();
+        }
+    }
+
+    fn look<S: Source, P: Publishers<S>, T: Stage, C: Clock>(
+        &mut self,
+        worker: &mut Worker<S, P, T, C>,
+        passed: Duration,
+    ) {
+        let now = self.status.now();
+        let before = std::mem::take(&mut self.status.shown().partitions);
+        let mut partitions = BTreeMap::new();
+        let mut suspects = Vec::new();
+        for (of, position) in &worker.assigned {
+            let old = before.get(of).cloned().unwrap_or_default();
+            let (handed, is_held) = (worker.source.handed(of), worker.held.contains(of));
+            let position = position.as_ref().map(|position| position.next);
+            let to_restore = position.zip(handed.next).map_or(0, |(position, next)| position - next);
+            let quiet = self.quiet.entry(of.clone()).or_default();
+            let at = (handed.next, position);
+            quiet.lasts = if quiet.at == at && !is_held { quiet.lasts + passed } else { Duration::ZERO };
+            quiet.at = at;
+            if quiet.lasts >= self.stalled_after {
+                suspects.push(of.clone());
+            }
+            let status = PartitionStatus {
+                position,
+                lag: handed.end.zip(handed.next).map(|(end, next)| (end - next).max(0)),
+                restoring: (to_restore > 0)
+                    .then(|| (old.restoring.map_or(now, |(since, _)| since), to_restore)),
+                paused: is_held.then(|| old.paused.unwrap_or(now)),
+                stalled: old.stalled.filter(|_| quiet.lasts > Duration::ZERO),
+                gauges: worker.stage.gauges(of),
+            };
+            self.tell_progress(of, &old, &status, now);
+            partitions.insert(of.clone(), status);
+        }
+        self.quiet.retain(|of, _| partitions.contains_key(of));
+        if !suspects.is_empty() {
+            let left = worker.source.left(&suspects);
+            self.judge(suspects.into_iter().zip(left), &mut partitions, now);
+        }
+        self.tell_changes(&before.into_keys().collect(), &partitions.keys().cloned().collect());
+        let mut shown = self.status.shown();
+        shown.had_partitions |= !partitions.is_empty();
+        shown.partitions = partitions;
+    }
+
+    /// Of partitions that were quiet for long: whether the log holds records for them.
+    fn judge(
+        &mut self,
+        suspects: impl Iterator<Item = (TopicPartition, Option<i64>)>,
+        partitions: &mut BTreeMap<TopicPartition, PartitionStatus>,
+        now: WallTime,
+    ) {
+        for (of, left) in suspects {
+            let (Some(quiet), Some(status)) = (self.quiet.get_mut(&of), partitions.get_mut(&of)) else {
+                continue;
+            };
+            quiet.lasts = self.stalled_after.saturating_sub(ASK_AGAIN);
+            match left {
+                Some(left) if left > 0 => {
+                    if status.stalled.is_none() {
+                        let (topic, partition) = (&of.topic, &of.partition);
+                        let stage = &self.status.stage;
+                        PartitionStalled { stage, topic, partition, left: &left }.note();
+                    }
+                    status.stalled = status.stalled.or(Some(now));
+                }
+                Some(_) => {
+                    quiet.lasts = Duration::ZERO;
+                    status.stalled = None;
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn tell_progress(
+        &self,
+        of: &TopicPartition,
+        old: &PartitionStatus,
+        new: &PartitionStatus,
+        now: WallTime,
+    ) {
+        let (stage, topic, partition) = (&self.status.stage, &of.topic, &of.partition);
+        if let (Some((since, _)), None) = (old.restoring, new.restoring) {
+            Restored { stage, topic, partition, after_s: &((now.0 - since.0) / 1_000) }.note();
+        }
+        if old.stalled.is_some() && new.stalled.is_none() {
+            StallOver { stage, topic, partition }.note();
+        }
+    }
+
+    fn tell_changes(&self, before: &BTreeSet<TopicPartition>, after: &BTreeSet<TopicPartition>) {
+        let (gained, lost) = (after.difference(before).count(), before.difference(after).count());
+        if gained + lost > 0 {
+            let Status { stage, worker, .. } = &*self.status;
+            let held = after.len();
+            PartitionsChanged { stage, worker, gained: &gained, lost: &lost, held: &held }.note();
+        }
+    }
+}
+
+/// Whether all that was taken in is committed.
+pub fn is_settled<S: Source, P: Publishers<S>, T: Stage, C: Clock>(worker: &Worker<S, P, T, C>) -> bool {
+    worker.pending.is_empty() && worker.whole.is_empty() && worker.unresolved.is_none()
+}
