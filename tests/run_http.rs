@@ -134,7 +134,8 @@ fn operators_hear_what_is_wrong_and_see_every_record_accounted_for() {
         }
     }
     feeder.flush().unwrap();
-    let applied = |accounts: &BTreeMap<String, Account>| -> u64 { accounts.values().map(|of| of.applied).sum() };
+    let applied =
+        |accounts: &BTreeMap<String, Account>| -> u64 { accounts.values().map(|of| of.applied).sum() };
     let in_all: u64 = EVENTS.iter().map(|source| expected.ledger.accounts[source.symbol()].applied).sum();
     wait_for("all events in the metrics", || applied(&ledger(&metrics(port), "detect")) >= in_all);
     let found = metrics(port);
@@ -184,7 +185,8 @@ fn operators_hear_what_is_wrong_and_see_every_record_accounted_for() {
     let lines = std::fs::read_to_string(&log).unwrap();
     let parsed: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
-    for occurrence in ["Starting", "StartDelayed", "Running", "PartitionsChanged", "StepFailed", "Stopping", "Stopped"]
+    for occurrence in
+        ["Starting", "StartDelayed", "Running", "PartitionsChanged", "StepFailed", "Stopping", "Stopped"]
     {
         assert!(parsed.iter().any(|line| line["occurrence"] == occurrence), "{occurrence}: {lines}");
     }

@@ -124,7 +124,8 @@ fn work(
     let mut workers = Vec::new();
     for stage in stages {
         for number in 0..run.threads(*stage) {
-            workers.push((*stage, Arc::new(Status::new(stage.name(), number, SystemClock::new()))));
+            let status = Status::new(stage.name(), number, run.partitions(*stage), SystemClock::new());
+            workers.push((*stage, Arc::new(status)));
         }
     }
     process.health.runs(workers.iter().map(|(_, status)| Arc::clone(status)).collect());
@@ -243,6 +244,16 @@ impl Run {
             (StageName::Route, _) => 1,
             (_, 0) => thread::available_parallelism().map_or(1, usize::from),
             (_, count) => count,
+        }
+    }
+
+    /// Partitions of the topics that a stage reads.
+    fn partitions(&self, stage: StageName) -> u64 {
+        let own = &self.assembly.config().settings.own_topics;
+        match stage {
+            StageName::Route => self.sources.values().map(|count| u64::from(*count)).sum(),
+            StageName::Detect => u64::from(own.person_partitions.unsigned_abs()),
+            StageName::Score => u64::from(own.brand_partitions.unsigned_abs()),
         }
     }
 

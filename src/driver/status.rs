@@ -129,6 +129,8 @@ pub struct Status {
     pub stage: &'static str,
     /// Its number within the stage.
     pub worker: usize,
+    /// Partitions that all workers of the stage share, on all instances.
+    pub in_all: u64,
     /// When it was made.
     pub since: WallTime,
     clock: SystemClock,
@@ -137,8 +139,8 @@ pub struct Status {
 
 impl Status {
     /// Of a worker that has not begun.
-    pub fn new(stage: &'static str, worker: usize, clock: SystemClock) -> Status {
-        Status { stage, worker, since: clock.now(), clock, shown: Mutex::default() }
+    pub fn new(stage: &'static str, worker: usize, in_all: u64, clock: SystemClock) -> Status {
+        Status { stage, worker, in_all, since: clock.now(), clock, shown: Mutex::default() }
     }
 
     /// What it shows; locked until dropped.

@@ -42,6 +42,7 @@ struct Families {
     not_committed: IntCounterVec,
     since_commit: GaugeVec,
     failing: GaugeVec,
+    in_all: IntGaugeVec,
     assigned: IntGaugeVec,
     paused: IntGaugeVec,
     restoring: IntGaugeVec,
@@ -90,6 +91,11 @@ impl Families {
             )?,
             since_commit: real("since_commit_seconds", &WORKER, "Time since the last committed step.")?,
             failing: real("failing_seconds", &WORKER, "How long every step has failed; 0 if none does.")?,
+            in_all: whole(
+                "stage_partitions",
+                &["stage"],
+                "Partitions that all workers of a stage share, on all instances.",
+            )?,
             assigned: whole("assigned_partitions", &WORKER, "Partitions of the worker.")?,
             paused: whole("paused_partitions", &WORKER, "Partitions whose records the stage does not take.")?,
             restoring: whole("restoring_partitions", &WORKER, "Partitions whose state is not complete yet.")?,
@@ -159,6 +165,7 @@ impl Families {
         }
         let failing = shown.failing.as_ref().map_or(0, |failing| now - failing.since.0);
         self.failing.with_label_values(&labels).set(seconds(failing));
+        self.in_all.with_label_values(&[status.stage]).set(status.in_all as i64);
         let all = shown.partitions.len();
         let of = |is: fn(&PartitionStatus) -> bool| shown.partitions.values().filter(|p| is(p)).count();
         let stalled = if shown.stuck.is_some() { all } else { of(|p| p.stalled.is_some()) };
