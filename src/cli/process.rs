@@ -132,6 +132,11 @@ impl Process {
                 let passed = before.elapsed();
                 before = Instant::now();
                 if stop.load(Ordering::Relaxed) {
+                    if stopping.is_none() && health.is_waiting() {
+                        // A call to the log may still wait for an answer, but nothing has begun.
+                        Stopped { commits: &0 }.note();
+                        std::process::exit(Exit::Done as i32);
+                    }
                     let since: Instant = *stopping.get_or_insert_with(|| {
                         health.stops();
                         Instant::now()

@@ -61,7 +61,7 @@ struct Watched {
 impl Health {
     /// Of a process that has not begun.
     pub fn new(clock: SystemClock, limits: Limits) -> Health {
-        let cause = "the topics are not checked yet".to_owned();
+        let cause = "the brokers have not told yet which topics there are".to_owned();
         let phase = Mutex::new(Phase::Waiting { since: clock.now(), cause });
         Health { clock, limits, phase, workers: Mutex::default() }
     }
@@ -78,6 +78,11 @@ impl Health {
         let watched = |status| Watched { status, steps: 0, still: Duration::ZERO };
         *lock(&self.workers) = workers.into_iter().map(watched).collect();
         *lock(&self.phase) = Phase::Running;
+    }
+
+    /// Whether it still waits for the log: nothing has begun that would have to end.
+    pub fn is_waiting(&self) -> bool {
+        matches!(*lock(&self.phase), Phase::Waiting { .. })
     }
 
     /// It ends.
@@ -180,7 +185,7 @@ fn of_worker(status: &Status, now: WallTime) -> Vec<Reason> {
             "see that the brokers are up and reachable; nothing is lost, and the same is tried again",
         );
     } else if !shown.has_begun || !shown.had_partitions && now.0 - status.since.0 < JOINING_MS {
-        push("joining", format!("{name} joins its group"), status.since, "wait");
+        push("joining", format!("{name} joins its group"), status.since, "wait: it takes seconds");
     }
     if let Some(since) = shown.stuck {
         push(
@@ -231,5 +236,112 @@ fn partitions(shown: &Shown, since: fn(&PartitionStatus) -> Option<WallTime>) ->
 impl std::fmt::Debug for Health {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Health").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::TopicPartition;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn health() -> (Health, Arc<Status>) {
+        let limits = Limits { stalled_after: 3 * SECOND, exit_after: 5 * SECOND };
+        let health = Health::new(SystemClock::new(), limits);
+        let status = Arc::new(Status::new("detect", 0, 1, SystemClock::new()));
+        health.runs(vec![Arc::clone(&status)]);
+        (health, status)
+    }
+
+    fn codes(health: &Health) -> Vec<&'static str> {
+        health.reasons().into_iter().map(|reason| reason.code).collect()
+    }
+
+    fn at_work(status: &Status, partition: PartitionStatus) {
+        let mut shown = status.shown();
+        (shown.has_begun, shown.had_partitions) = (true, true);
+        shown.partitions.insert(TopicPartition { topic: "t".into(), partition: 3 }, partition);
+    }
+
+    #[test]
+    fn it_is_ready_from_the_first_step_with_a_partition_on() {
+        let waiting = Health::new(SystemClock::new(), health().0.limits);
+        assert_eq!((codes(&waiting), waiting.is_waiting()), (vec!["starting"], true));
+        let (health, status) = health();
+        assert_eq!((codes(&health), health.is_waiting()), (vec!["joining"], false));
+        at_work(&status, PartitionStatus::default());
+        assert!(codes(&health).is_empty());
+        health.stops();
+        assert_eq!(codes(&health), ["stopping"]);
+    }
+
+    #[test]
+    fn a_log_that_fails_for_long_is_a_reason_until_it_works_again() {
+        let (health, status) = health();
+        at_work(&status, PartitionStatus::default());
+        let fails = |for_ms: i64| {
+            let since = WallTime(status.now().0 - for_ms);
+            status.shown().failing =
+                Some(super::super::status::Failing { since, cause: "no broker".to_owned() });
+        };
+        fails(FAILING_AFTER_MS - 5_000);
+        assert!(codes(&health).is_empty());
+        fails(FAILING_AFTER_MS);
+        assert_eq!(codes(&health), ["log_failing"]);
+        assert!(health.reasons()[0].what.ends_with("cannot use the log: no broker"));
+        status.shown().failing = None;
+        assert!(codes(&health).is_empty());
+    }
+
+    #[test]
+    fn partitions_that_are_not_processed_are_named() {
+        let (health, status) = health();
+        let restoring = Some((WallTime(5), 7));
+        at_work(
+            &status,
+            PartitionStatus { restoring, paused: Some(WallTime(6)), ..PartitionStatus::default() },
+        );
+        assert_eq!(codes(&health), ["restoring", "paused"]);
+        let restoring = &health.reasons()[0];
+        assert_eq!(
+            (restoring.since, restoring.what.starts_with("t 3 is restored")),
+            (5, true),
+            "{restoring:?}"
+        );
+    }
+
+    #[test]
+    fn a_worker_that_does_not_come_back_is_reported_and_ends_the_process() {
+        let (health, status) = health();
+        at_work(&status, PartitionStatus::default());
+        let mut seen = Vec::new();
+        for _ in 0..5 {
+            status.shown().steps += 1;
+            assert_eq!(health.watch(SECOND), None);
+        }
+        // A process that was paused for an hour was not stuck for an hour.
+        assert_eq!(health.watch(3_600 * SECOND), None);
+        assert!(codes(&health).is_empty());
+        for _ in 0..3 {
+            seen.push((health.watch(SECOND).is_some(), codes(&health)));
+        }
+        let stuck = || vec!["worker_stuck"];
+        assert_eq!(seen, [(false, stuck()), (false, stuck()), (true, stuck())]);
+        status.shown().steps += 1;
+        assert_eq!((health.watch(SECOND), codes(&health)), (None, vec![]));
+    }
+
+    #[test]
+    fn a_partition_that_stays_stalled_ends_the_process() {
+        let (health, status) = health();
+        let stalled = |for_ms: i64| PartitionStatus {
+            stalled: Some(WallTime(status.now().0 - for_ms)),
+            ..PartitionStatus::default()
+        };
+        at_work(&status, stalled(0));
+        assert_eq!((health.watch(SECOND), codes(&health)), (None, vec!["stalled"]));
+        at_work(&status, stalled(2_500));
+        assert_eq!(health.watch(SECOND).as_deref(), Some("t 3 holds records of which none is processed"));
     }
 }

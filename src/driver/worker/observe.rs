@@ -200,3 +200,158 @@ impl Observer {
 pub fn is_settled<S: Source, P: Publishers<S>, T: Stage, C: Clock>(worker: &Worker<S, P, T, C>) -> bool {
     worker.pending.is_empty() && worker.whole.is_empty() && worker.unresolved.is_none()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::clock::SystemClock;
+    use crate::driver::worker::StageError;
+    use crate::log::memory::MemoryRecords;
+    use crate::log::{Commit, Handed, Inbound, LogError, Outgoing, Position, Publisher, Records};
+
+    /// A source of which one partition is assigned and never a record comes, whatever the log holds.
+    struct Silent {
+        assignment: Vec<(TopicPartition, Option<Position>)>,
+        left: Option<i64>,
+    }
+
+    impl Source for Silent {
+        type Records = MemoryRecords;
+
+        fn next(&mut self, _wait: Duration) -> Result<Inbound<MemoryRecords>, LogError> {
+            let new = std::mem::take(&mut self.assignment);
+            Ok(if new.is_empty() { Inbound::Nothing } else { Inbound::Assigned(new) })
+        }
+
+        fn read_from(&mut self, _of: &TopicPartition, _offset: Option<i64>) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn pause(&mut self, _of: &TopicPartition) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
+            Ok(vec![None; of.len()])
+        }
+
+        fn at_end(&mut self, _of: &[TopicPartition]) -> Vec<TopicPartition> {
+            Vec::new()
+        }
+
+        fn handed(&self, _of: &TopicPartition) -> Handed {
+            Handed { next: Some(2), end: Some(9) }
+        }
+
+        fn left(&mut self, of: &[TopicPartition]) -> Vec<Option<i64>> {
+            vec![self.left; of.len()]
+        }
+    }
+
+    struct Nowhere;
+
+    impl Publishers<Silent> for Nowhere {
+        type Publisher = Nowhere;
+
+        fn publisher(&mut self) -> Result<Nowhere, LogError> {
+            Ok(Nowhere)
+        }
+    }
+
+    impl Publisher<Silent> for Nowhere {
+        fn publish(&mut self, _: &Silent, _: &[&Outgoing], _: &[Commit]) -> Result<(), LogError> {
+            Ok(())
+        }
+    }
+
+    struct Idle;
+
+    impl Stage for Idle {
+        const WHOLE_STEPS: bool = false;
+
+        fn assigned(
+            &mut self,
+            _of: &TopicPartition,
+            _position: Option<&Position>,
+        ) -> Result<Option<i64>, StageError> {
+            Ok(None)
+        }
+
+        fn revoked(&mut self, _of: &TopicPartition) {}
+
+        fn absorb(
+            &mut self,
+            _from: &TopicPartition,
+            _records: &mut dyn Records,
+            _out: &mut Vec<Outgoing>,
+        ) -> Result<(), StageError> {
+            Ok(())
+        }
+    }
+
+    const STALLED_AFTER: Duration = Duration::from_secs(60);
+
+    struct Watched {
+        worker: Worker<Silent, Nowhere, Idle, SystemClock>,
+        observer: Observer,
+    }
+
+    impl Watched {
+        fn new(position: Option<i64>) -> Watched {
+            let of = TopicPartition { topic: "t".into(), partition: 0 };
+            let position = position.map(|next| Position { next, metadata: String::new() });
+            let source = Silent { assignment: vec![(of, position)], left: Some(0) };
+            let status = Arc::new(Status::new("detect", 0, 1, SystemClock::new()));
+            let mut worker = Worker::new(source, Nowhere, Idle, SystemClock::new());
+            worker.step(Duration::ZERO).unwrap();
+            Watched { worker, observer: Observer::new(status, STALLED_AFTER) }
+        }
+
+        /// Looks after some time and returns what it sees of the partition.
+        fn after(&mut self, passed: Duration) -> PartitionStatus {
+            self.observer.look(&mut self.worker, passed);
+            self.observer.status.shown().partitions.values().next().unwrap().clone()
+        }
+    }
+
+    #[test]
+    fn a_partition_is_stalled_when_the_log_holds_records_and_none_comes() {
+        let mut watched = Watched::new(Some(2));
+        watched.after(Duration::ZERO);
+        assert_eq!(watched.after(STALLED_AFTER).stalled, None, "nothing is left");
+        watched.worker.source.left = None;
+        assert_eq!(watched.after(STALLED_AFTER).stalled, None, "nobody knows");
+        watched.worker.source.left = Some(7);
+        let since = watched.after(STALLED_AFTER).stalled;
+        assert!(since.is_some(), "seven are left");
+        assert_eq!(watched.after(Duration::from_secs(1)).stalled, since, "it stays so");
+        watched.worker.source.left = Some(0);
+        assert_eq!(watched.after(STALLED_AFTER).stalled, None, "until nothing is left");
+    }
+
+    #[test]
+    fn a_log_that_fails_stalls_nothing() {
+        let mut watched = Watched::new(Some(2));
+        watched.after(Duration::ZERO);
+        watched.worker.source.left = Some(7);
+        watched.after(STALLED_AFTER - Duration::from_secs(1));
+        watched.observer.failed("no broker".to_owned());
+        assert_eq!(watched.after(Duration::from_secs(1)).stalled, None);
+        let status = Arc::clone(&watched.observer.status);
+        assert_eq!(
+            status.shown().failing.as_ref().map(|failing| failing.cause.clone()).as_deref(),
+            Some("no broker")
+        );
+        let outcome: Result<bool, WorkerError> = Ok(false);
+        watched.observer.stepped(&mut watched.worker, &outcome);
+        assert_eq!(status.shown().failing, None);
+    }
+
+    #[test]
+    fn what_is_left_to_fold_again_and_to_read_is_shown() {
+        let status = Watched::new(Some(6)).after(Duration::ZERO);
+        assert_eq!((status.position, status.lag), (Some(6), Some(7)));
+        assert_eq!(status.restoring.map(|(_, left)| left), Some(4));
+        assert_eq!(Watched::new(None).after(Duration::ZERO).restoring, None);
+    }
+}
