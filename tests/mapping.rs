@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use trustline::config::{Config, Input};
 use trustline::event::kinds::Topic;
-use trustline::event::mapping::{Mapped, Mapper, Mapping, Outcome, PRESETS, RecordAt, preset};
+use trustline::event::mapping::{
+    Mapped, Mapper, Mapping, Outcome, PRESETS, RECORD_BYTES_MAX, RecordAt, preset,
+};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
@@ -26,10 +29,11 @@ struct Given {
 
 fn run(mapper: &Mapper, source: &str, bytes: &[u8]) -> Given {
     let mut given = Given::default();
-    for record in mapper.read(bytes) {
-        let record = record.expect("a readable record");
+    let mut records = mapper.read(bytes);
+    while let Some(record) = records.next_record().expect("bytes in memory") {
         let at = RecordAt { source, row: record.row };
-        match mapper.map(&record.value, at, &mut given.mapped).expect("a record that maps") {
+        let value = record.value.expect("a readable record");
+        match mapper.map(&value, at, &mut given.mapped).expect("a record that maps") {
             Outcome::Mapped(0) => given.without_event += 1,
             Outcome::Mapped(_) => {}
             Outcome::Skipped(rule) => *given.skipped.entry(rule).or_default() += 1,
@@ -186,10 +190,12 @@ fn ids_are_the_same_in_every_run_and_occur_once() {
 }
 
 #[test]
-fn the_example_of_the_page_works() {
+fn the_examples_of_the_page_work() {
     let page = include_str!("../docs/mappings.md");
-    let (_, rest) = page.split_once("```toml\n").expect("an example");
-    let (example, _) = rest.split_once("```").expect("its end");
+    let mut examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let input = examples.next().expect("an input of the configuration");
+    assert_eq!(Config::load(&Input::text(input)).expect("no problems").settings.inputs.len(), 1);
+    let example = examples.next().expect("a mapping");
     let mapper = Mapping::from_toml(example).expect("TOML").check().expect("no problems");
     // Its format is CSV; the rules themselves do not mind where a record comes from.
     let record = json!({
@@ -210,33 +216,62 @@ fn the_example_of_the_page_works() {
     }
 }
 
+/// Every record of a source: its bytes, and its value or what is wrong.
+fn read(mapper: &Mapper, bytes: &[u8]) -> Vec<(String, String)> {
+    let mut records = mapper.read(bytes);
+    let mut all = Vec::new();
+    while let Some(record) = records.next_record().expect("bytes in memory") {
+        assert_eq!(record.row, all.len() as u64 + 1);
+        let shown = record.value.map_or_else(|error| error.to_string(), |value| value.to_string());
+        all.push((String::from_utf8_lossy(record.original).into_owned(), shown));
+    }
+    all
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(original, shown)| ((*original).to_owned(), (*shown).to_owned())).collect()
+}
+
 #[test]
 fn a_broken_line_is_named_and_the_next_one_is_read() {
-    let mapper = mapper("segment");
-    let read: Vec<String> = mapper
-        .read(b"\n{\"type\": 1}\n{secret\n\n{}\n")
-        .map(|record| record.map_or_else(|error| error.to_string(), |record| format!("{} read", record.row)))
-        .collect();
-    assert_eq!(read, ["1 read", "record 2: not JSON at column 2", "3 read"]);
+    let read = read(&mapper("segment"), b"\xEF\xBB\xBF\n{\"type\": 1}\r\n{secret\n\n{}\n");
+    let expected =
+        [(r#"{"type": 1}"#, r#"{"type":1}"#), ("{secret", "record 2: not JSON at column 2"), ("{}", "{}")];
+    assert_eq!(read, pairs(&expected));
 }
 
 #[test]
 fn a_row_of_another_width_is_named_and_the_next_one_is_read() {
     let mapper = mapper("open-bandit-bts");
-    let read: Vec<String> = mapper
-        .read(b"\xEF\xBB\xBFa,b\r\n1,\"x,y\"\r\n1\r\n\xFF,2\r\n3,4")
-        .map(|record| record.map_or_else(|error| error.to_string(), |record| record.value.to_string()))
-        .collect();
+    let read = read(&mapper, b"\xEF\xBB\xBFa,b\r\n1,\"x,\r\ny\"\r\n\r\n1\r\n\xFF,2\r\n3,4");
     let expected = [
-        r#"{"a":"1","b":"x,y"}"#,
-        "record 2: has 1 cells, not 2",
-        "record 3: column `a` is not UTF-8",
-        r#"{"a":"3","b":"4"}"#,
+        ("1,\"x,\r\ny\"", r#"{"a":"1","b":"x,\r\ny"}"#),
+        ("1", "record 2: has 1 cells, not 2"),
+        ("\u{FFFD},2", "record 3: column `a` is not UTF-8"),
+        ("3,4", r#"{"a":"3","b":"4"}"#),
     ];
-    assert_eq!(read, expected);
-    let twice: Vec<String> =
-        mapper.read(b"a,a\n1,2\n").map(|record| record.expect_err("refused").to_string()).collect();
-    assert_eq!(twice, ["record 0: the header line names a column twice"]);
+    assert_eq!(read, pairs(&expected));
+    let twice = mapper.read(&b"a,a\n1,2\n"[..]).next_record().expect_err("refused").to_string();
+    assert_eq!(twice, "record 0: the header line names a column twice");
+    assert_eq!(mapper.read(&b""[..]).next_record().expect("bytes in memory"), None);
+}
+
+#[test]
+fn a_record_that_is_too_long_is_cut_and_the_next_line_is_read() {
+    let too_long = format!("longer than {RECORD_BYTES_MAX} bytes");
+    let x = "x".repeat(2 * RECORD_BYTES_MAX);
+    let lines = read(&mapper("segment"), format!("{{}}\n{x}\n{{}}\n").as_bytes());
+    assert_eq!((lines.len(), lines[1].0.len()), (3, 4_096));
+    assert_eq!(lines[1].1, format!("record 2: {too_long}"));
+    assert_eq!(lines[2].1, "{}");
+    // A quote that is never closed takes what follows with it, up to the limit.
+    let row = "1,2\n".repeat(RECORD_BYTES_MAX / 4 + 10);
+    let rows = read(&mapper("open-bandit-bts"), format!("a,b\n1,\"2\n{row}").as_bytes());
+    assert_eq!(rows[0].1, format!("record 1: {too_long}"));
+    assert!((8..=12).contains(&rows.len()), "{}", rows.len());
+    assert!(rows[1..].iter().all(|(_, shown)| shown == r#"{"a":"1","b":"2"}"#));
+    let header = mapper("open-bandit-bts").read(x.as_bytes()).next_record().expect_err("refused").to_string();
+    assert_eq!(header, "record 0: the header line is too long");
 }
 
 /// Any JSON value, with keys of the samples among others.
@@ -332,8 +367,11 @@ proptest! {
     fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         for name in ["segment", "open-bandit-bts", "snowplow"] {
             let mapper = mapper(name);
-            for record in mapper.read(&bytes).flatten() {
-                map_junk(&mapper, &record.value);
+            let mut records = mapper.read(bytes.as_slice());
+            while let Ok(Some(record)) = records.next_record() {
+                if let Ok(value) = record.value {
+                    map_junk(&mapper, &value);
+                }
             }
         }
     }

@@ -12,6 +12,8 @@ use trustline::fold::counts::{Counts, PatternCounts};
 use trustline::fold::score::{Mark, Score, ScoreOut};
 use trustline::patterns::Pattern;
 use trustline::patterns::rules::Rules;
+use trustline::score::published::windows;
+use trustline::score::sensitivity::reproduce;
 use trustline::score::settings::{ScoreSettings, WeightTable};
 use trustline::time::{EventTime, WindowLength};
 
@@ -78,6 +80,26 @@ fn a_reader_recomputes_both_scores() {
         assert!((trust - record.trust.unwrap()).abs() < 1e-9, "{}", record.window);
         assert!((experience - 50.0).abs() > 1.0, "the sample must move the score");
     }
+}
+
+/// The same through the library: bit by bit, and what was changed afterwards is noticed.
+#[test]
+fn counts_give_the_published_trust_to_the_last_bit_or_it_is_told() {
+    let settings = ScoreSettings::default();
+    let mut out = published(settings.clone());
+    let check = |out: &ScoreOut| {
+        reproduce(&settings.rules, &settings.weights, &windows(&out.brand_trust, &out.pattern_trust))
+    };
+    assert_eq!(check(&out), Ok(()));
+    let trust = out.brand_trust[1].trust.unwrap();
+    out.brand_trust[1].trust = Some(trust.next_up());
+    let told = check(&out).unwrap_err();
+    assert_eq!((told.published, told.recomputed), (trust.next_up(), Some(trust)));
+    out.brand_trust[1].trust = Some(trust);
+    let evaluated = |pattern: &&mut PatternTrust| pattern.evaluated && pattern.window == "1d";
+    let pattern = out.pattern_trust.iter_mut().find(evaluated).unwrap();
+    pattern.affected_1 = pattern.affected_1.map(|people| people + 1);
+    assert!(check(&out).is_err());
 }
 
 /// Weights that rest on judgement, halved and half as large again.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::json;
 
-use super::out::print;
+use super::out::{print, print_json};
 use super::{Exit, Failure, tell};
 use crate::config::{self, Config, ENVIRONMENT_PREFIX, Input, Problems};
 
@@ -45,8 +45,6 @@ enum ConfigError {
     Write { path: PathBuf, source: std::io::Error },
     #[error("cannot write the configuration as TOML")]
     Toml { source: toml::ser::Error },
-    #[error("cannot write the configuration as JSON")]
-    Json { source: serde_json::Error },
 }
 
 /// Reads and checks the configuration of a command: its file, if there is one, and the environment.
@@ -130,10 +128,4 @@ fn show(config: &Config, as_json: bool) -> Result<(), Failure> {
     let settings = config::effective(&config.settings)
         .map_err(|source| Failure::running(ConfigError::Toml { source }))?;
     print(&format!("# Configuration in force, hash {}.\n\n{settings}", config.hash()))
-}
-
-fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|source| Failure::running(ConfigError::Json { source }))?;
-    print(&format!("{text}\n"))
 }

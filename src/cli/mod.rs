@@ -1,22 +1,30 @@
 //! One file per command.
 
+pub mod acls;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod evaluate;
+pub mod explain;
 pub mod generate;
 pub mod out;
 mod process;
 pub mod pseudonym;
+mod registry;
 pub mod replay;
 pub mod run;
+pub mod schemas;
+mod start;
 pub mod topics;
+mod what_if;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::driver::causes;
 use clap::{Parser, Subcommand};
 
-use crate::telemetry::occurrence::chain;
+use crate::log::LogError;
 
 /// Finds the moments in which a brand's use of personal data costs or earns trust.
 #[derive(Debug, Parser)]
@@ -37,13 +45,19 @@ pub enum Command {
     Replay(replay::Args),
     /// Run the stages on Kafka until told to stop.
     Run(run::Args),
-    /// Plan and make the topics.
+    /// Plan and make the topics, and say what must be allowed on them.
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
+    /// Look at the schema registry, and register what is written.
+    Schemas(schemas::Args),
     /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
     Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
     Generate(generate::Args),
+    /// Tell why a brand's score is what it is, from the output of `replay`.
+    Explain(explain::Args),
+    /// Measure the detectors on labelled traffic: precision, recall, and what hangs on judgement.
+    Evaluate(evaluate::Args),
     /// Write, check and show the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -63,6 +77,8 @@ pub enum Exit {
     Failed = 1,
     /// Wrong usage, configuration or input path.
     Usage = 2,
+    /// Kafka refuses: the log-in, a certificate or a permission.
+    Refused = 3,
     /// The watchdog ended it: records were there and none was processed.
     Stalled = 4,
     /// Stopping took longer than it may.
@@ -83,8 +99,11 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Replay(args) => replay::run(args, cli.config.as_deref()),
         Command::Run(args) => run::run(args, cli.config.as_deref()),
         Command::Topics(command) => topics::run(command, cli.config.as_deref()),
+        Command::Schemas(args) => schemas::run(args, cli.config.as_deref()),
         Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
+        Command::Explain(args) => explain::run(args, cli.config.as_deref()),
+        Command::Evaluate(args) => evaluate::run(args, cli.config.as_deref()),
         Command::Config(command) => config::run(command, cli.config.as_deref()),
         Command::Pseudonym(args) => pseudonym::run(args, cli.config.as_deref()),
         Command::Completions(args) => completions::run(args),
@@ -92,7 +111,7 @@ pub fn run(cli: &Cli) -> Exit {
     match outcome {
         Ok(()) => Exit::Done,
         Err(failure) => {
-            tell(&format!("trustline: {}", chain(failure.error.as_ref())));
+            tell(&format!("trustline: {}", causes(failure.error.as_ref())));
             failure.exit
         }
     }
@@ -111,6 +130,12 @@ impl Failure {
     /// The command could not begin: wrong usage, configuration or input path.
     pub fn usage(error: impl std::error::Error + 'static) -> Failure {
         Failure { exit: Exit::Usage, error: Box::new(error) }
+    }
+
+    /// Kafka failed, or refuses.
+    pub fn log(error: LogError) -> Failure {
+        let exit = if matches!(error, LogError::Refused { .. }) { Exit::Refused } else { Exit::Failed };
+        Failure { exit, error: Box::new(error) }
     }
 
     /// The command failed while running.

@@ -11,12 +11,29 @@ struct OutputError {
     source: std::io::Error,
 }
 
+/// What was found cannot be written as JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the output as JSON")]
+struct JsonError {
+    source: serde_json::Error,
+}
+
 /// Writes a text to standard output. A reader that has left (`| head`) is no failure.
 ///
 /// # Errors
 /// When standard output cannot be written for any other reason.
 pub fn print(text: &str) -> Result<(), Failure> {
     write_to(&mut std::io::stdout().lock(), text).map_err(|source| Failure::running(OutputError { source }))
+}
+
+/// Writes a value to standard output as JSON.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|source| Failure::running(JsonError { source }))?;
+    print(&format!("{text}\n"))
 }
 
 fn write_to(out: &mut impl Write, text: &str) -> std::io::Result<()> {

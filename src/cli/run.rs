@@ -7,25 +7,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use clap::ValueEnum;
-
 use super::process::Process;
 use super::pseudonym::configured_key;
-use super::{Failure, chain, config};
-use crate::codec::json::Decoder;
+use super::{Failure, config, registry, start};
+use crate::config::effective;
 use crate::config::sections::LostOffsets;
 use crate::driver::assembly::Assembly;
+use crate::driver::causes;
 use crate::driver::clock::SystemClock;
+use crate::driver::stages::StageName;
+use crate::driver::stages::recovery::Keeping;
 use crate::driver::status::{Counted, Status};
-use crate::driver::topics::WantedTopic;
 use crate::driver::worker::observe::{Observer, is_settled};
 use crate::driver::worker::{Stage, Worker, WorkerError};
 use crate::event::kinds::Topic;
 use crate::event::raw::RawRecord;
 use crate::fold::route::Route;
-use crate::log::kafka::admin::{TopicState, read_topic, topic_states};
+use crate::log::kafka::admin::read_topic;
 use crate::log::kafka::{Connection, KafkaPublishers, KafkaSource};
 use crate::log::{LogError, Record};
+use crate::state::{SnapshotStore, StoreError};
 use crate::telemetry::board::{Board, Showing};
 use crate::telemetry::logging;
 use crate::telemetry::occurrence::{Running, StartDelayed, WorkerFailed};
@@ -36,44 +37,22 @@ pub struct Args {
     /// Stages to run; all by default.
     #[arg(long, value_delimiter = ',')]
     pub stages: Vec<StageName>,
-}
-
-/// A stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StageName {
-    /// Source records to the person partitions.
-    Route,
-    /// Person events to moments and counts.
-    Detect,
-    /// Counts to metrics and alerts.
-    Score,
-}
-
-impl StageName {
-    fn name(self) -> &'static str {
-        match self {
-            StageName::Route => "route",
-            StageName::Detect => "detect",
-            StageName::Score => "score",
-        }
-    }
+    /// Where no snapshot can be read and the log no longer begins at its start, fold what is left of it. Counts
+    /// of windows that were open then are too low.
+    #[arg(long)]
+    pub rebuild: bool,
 }
 
 /// `run` cannot begin.
 #[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error("no pseudonym key: set privacy.key_file or privacy.key_env, so that pseudonyms are secret")]
-    NoKey,
-    #[error("the topics {0} are missing; `trustline topics apply` makes them")]
-    Missing(String),
-    #[error("{topic} has {found} partitions where {configured} are configured; set own_topics to {found}")]
-    Partitions { topic: String, found: i32, configured: i32 },
-    #[error("none of the source topics {0} is there")]
-    NoSource(String),
-}
+#[error("no pseudonym key: set privacy.key_file or privacy.key_env, so that pseudonyms are secret")]
+struct NoKey;
 
 /// How long a step waits for records.
 const STEP: Duration = Duration::from_millis(100);
+
+/// How long to wait before looking for a schema again, before the first step.
+const SCHEMA_WAIT: Duration = Duration::from_millis(20);
 
 /// How long to wait before a call that failed is made again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -84,16 +63,15 @@ const RETRY: Duration = Duration::from_millis(500);
 /// When it cannot begin, or a stage cannot go on.
 pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(file)?;
-    let key =
-        configured_key(&config).map_err(Failure::usage)?.ok_or_else(|| Failure::usage(StartError::NoKey))?;
+    let key = configured_key(&config).map_err(Failure::usage)?.ok_or_else(|| Failure::usage(NoKey))?;
     let connection = Connection::of(&config).map_err(Failure::usage)?;
     logging::begin(&config.settings.telemetry).map_err(Failure::usage)?;
-    let stages =
-        if args.stages.is_empty() { StageName::value_variants().to_vec() } else { args.stages.clone() };
+    let stages = if args.stages.is_empty() { StageName::ALL.to_vec() } else { args.stages.clone() };
     let names: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
     let process = Process::begin(&config, &connection.instance, &names.join(","))?;
     let mut assembly = Assembly::new(config, key);
     assembly.provisional = true;
+    assembly.keeping = Some(keeping(&assembly, args.rebuild).map_err(Failure::usage)?);
     let outcome = work(&stages, assembly, &connection, &process);
     process.end();
     outcome
@@ -101,19 +79,21 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
 
 fn work(
     stages: &[StageName],
-    assembly: Assembly,
+    mut assembly: Assembly,
     connection: &Connection,
     process: &Process,
 ) -> Result<(), Failure> {
-    let topics = crate::driver::topics::wanted(assembly.config());
-    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     let delayed = |why: &str| {
         StartDelayed { cause: &why }.note();
         process.health.waits_for(why);
     };
-    let states = patiently(&process.stop, || topic_states(connection, &names), delayed);
-    let Some(states) = states.map_err(Failure::running)? else { return Ok(()) };
-    let sources = check_topics(&assembly, &topics, &states)?;
+    let look = || start::look(assembly.config(), stages, connection);
+    let found = patiently(&process.stop, look, delayed);
+    let Some(found) = found.map_err(Failure::log)? else { return Ok(()) };
+    let sources = start::check(assembly.config(), stages, found).map_err(Failure::usage)?;
+    if !registry::connect(&mut assembly, &process.stop, delayed)? {
+        return Ok(());
+    }
     let run = Arc::new(Run {
         assembly,
         connection: connection.clone(),
@@ -138,7 +118,7 @@ fn work(
             let outcome = run.worker(stage, &status);
             if let Err(error) = &outcome {
                 let Status { stage, worker, .. } = &*status;
-                WorkerFailed { stage, worker, cause: &chain(error) }.note();
+                WorkerFailed { stage, worker, cause: &causes(error) }.note();
             }
             outcome
         })
@@ -148,6 +128,7 @@ fn work(
     for thread in threads {
         match thread.join() {
             Ok(Ok(())) => {}
+            Ok(Err(WorkerError::Log(error))) => failure = failure.or(Some(Failure::log(error))),
             Ok(Err(error)) => failure = failure.or(Some(Failure::running(error))),
             Err(_) => failure = failure.or(Some(Failure::running(Panicked))),
         }
@@ -169,37 +150,15 @@ impl Drop for StopsAll<'_> {
 #[error("a worker panicked: this is a fault of trustline")]
 struct Panicked;
 
-/// Checks that the topics are there; returns the source topics and their partition counts.
-fn check_topics(
-    assembly: &Assembly,
-    wanted: &[WantedTopic],
-    states: &[TopicState],
-) -> Result<BTreeMap<Topic, u32>, Failure> {
-    let topics = assembly.names();
-    let mut sources = BTreeMap::new();
-    let mut missing = Vec::new();
-    for (wanted, state) in wanted.iter().zip(states) {
-        match (topics.source_of(&wanted.name), state) {
-            (Some(topic), TopicState::Partitions(count)) => {
-                sources.insert(topic, u32::try_from(*count).unwrap_or(0));
-            }
-            (Some(_), TopicState::Missing) => {}
-            (None, TopicState::Missing) => missing.push(wanted.name.clone()),
-            (None, TopicState::Partitions(found)) if wanted.fixed && *found != wanted.partitions => {
-                let (topic, configured) = (wanted.name.clone(), wanted.partitions);
-                return Err(Failure::usage(StartError::Partitions { topic, found: *found, configured }));
-            }
-            (None, TopicState::Partitions(_)) => {}
-        }
-    }
-    if !missing.is_empty() {
-        return Err(Failure::usage(StartError::Missing(missing.join(", "))));
-    }
-    if !sources.keys().any(|topic| topic.is_person_events()) {
-        let names: Vec<&str> = Topic::ALL.iter().map(|topic| topics.source(*topic)).collect();
-        return Err(Failure::usage(StartError::NoSource(names.join(", "))));
-    }
-    Ok(sources)
+/// Opens the store of snapshots, and keeps the configuration there for those who fold under it later.
+fn keeping(assembly: &Assembly, rebuild: bool) -> Result<Keeping, StoreError> {
+    let config = assembly.config();
+    let state = &config.settings.state;
+    let variables: Vec<(String, String)> = std::env::vars().collect();
+    let store = SnapshotStore::open(&state.url, &variables)?;
+    store.put_config(config.hash(), &effective(&config.settings).unwrap_or_default())?;
+    let every_ms = state.snapshot_every_ms;
+    Ok(Keeping { store: Arc::new(store), every_ms, in_background: true, rebuild })
 }
 
 /// Asks until there is an answer, or none that waiting could bring; nothing if told to stop before. Each new
@@ -214,7 +173,7 @@ fn patiently<T>(
         match ask() {
             Ok(answer) => return Ok(Some(answer)),
             Err(error @ LogError::Unavailable { .. }) => {
-                let cause = chain(&error);
+                let cause = causes(&error);
                 if told != cause {
                     delayed(&cause);
                     told = cause;
@@ -274,7 +233,7 @@ impl Run {
                     let read = || read_topic(&self.connection, topic);
                     let delayed = |why: &str| observer.failed(why.to_owned());
                     match patiently(&self.stop, read, delayed)? {
-                        Some(records) => load_links(&mut route, records),
+                        Some(records) => load_links(&mut route, records, &self.assembly, &self.stop),
                         None => return Ok(()),
                     }
                 }
@@ -285,11 +244,11 @@ impl Run {
             }
             StageName::Detect => {
                 let source = source(&[&names.own("person-events")], LostOffsets::Stop)?;
-                self.drive(source, self.assembly.detect_stage().showing(showing()), &group, observer)
+                self.drive(source, self.assembly.detect_stage()?.showing(showing()), &group, observer)
             }
             StageName::Score => {
                 let source = source(&[&names.own("brand-partials")], LostOffsets::Stop)?;
-                self.drive(source, self.assembly.score_stage().showing(showing()), &group, observer)
+                self.drive(source, self.assembly.score_stage()?.showing(showing()), &group, observer)
             }
         }
     }
@@ -305,7 +264,6 @@ impl Run {
         let name = format!("{group}-{}-{}", self.connection.instance, status.worker);
         let publishers = Counted::new(KafkaPublishers::new(&self.connection, &name), status);
         let mut worker = Worker::new(source, publishers, stage, SystemClock::new());
-        // The end waits for what was taken in, but not for a log that fails: others will process it again.
         while !self.stop.load(Ordering::Relaxed) || !is_settled(&worker) {
             let outcome = worker.step(STEP);
             observer.stepped(&mut worker, &outcome);
@@ -313,22 +271,35 @@ impl Run {
                 Ok(_) => {}
                 Err(error) if error.is_passing() => {
                     if self.stop.load(Ordering::Relaxed) {
-                        return Ok(());
+                        break;
                     }
                     thread::sleep(RETRY);
                 }
                 Err(error) => return Err(error),
             }
         }
-        // Dropped, the source leaves its group at once, so that others take over.
-        Ok(())
+        // The end does not wait for a log that fails: whoever comes next processes the same again.
+        if observer.status().shown().failing.is_some() {
+            return Ok(());
+        }
+        match worker.finish_work() {
+            Err(error) if error.is_passing() => Ok(()),
+            // Dropped, the source leaves its group at once, so that others take over.
+            outcome => outcome,
+        }
     }
 }
 
 /// Identity is joined on arrival, so all links that are there are read first.
-fn load_links(route: &mut Route, records: Vec<Vec<Record>>) {
-    let mut decoder = Decoder::new(Topic::IdentityLinks);
+fn load_links(route: &mut Route, records: Vec<Vec<Record>>, assembly: &Assembly, stop: &AtomicBool) {
+    let mut decoder = assembly.source_decoder(Topic::IdentityLinks);
     for record in records.into_iter().flatten() {
+        while decoder.waits_for(&record.value).is_some() {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            thread::sleep(SCHEMA_WAIT);
+        }
         // What is no link is a dead letter when the stage comes to it.
         if let Ok(RawRecord::Link(link)) = decoder.decode(&record.value) {
             route.links.insert(link);

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use super::problem::{Place, Problem, Problems};
-use super::sections::Mechanism;
+use super::sections::{Format, Mechanism};
 use super::settings::Settings;
 use super::tree::{Node, Value};
 use super::{Config, Topic};
+use crate::event::mapping::MappingProblem;
 
 /// Checks the relations between the settings of a configuration.
 pub(super) fn check(config: &Config, tree: &Node, problems: &mut Problems) {
@@ -14,6 +15,7 @@ pub(super) fn check(config: &Config, tree: &Node, problems: &mut Problems) {
     let settings = &config.settings;
     report.thresholds(&["patterns"], tree.get(&["patterns"]));
     report.overrides(settings);
+    report.inputs(settings);
     report.windows(settings);
     report.folds(settings);
     report.time(config);
@@ -123,6 +125,26 @@ impl Report<'_> {
         }
     }
 
+    fn inputs(&mut self, settings: &Settings) {
+        let Some(Node { value: Value::List(items), .. }) = self.tree.get(&["input"]) else { return };
+        for (at, (node, one)) in items.iter().zip(&settings.inputs).enumerate() {
+            let path = format!("input[{at}]");
+            if self.problems.concern(&path) {
+                continue;
+            }
+            for MappingProblem { at, problem } in one.problems() {
+                let keys: Vec<&str> = at.split('.').collect();
+                let found = node.get(&keys);
+                self.found.push(Problem {
+                    place: found.unwrap_or(node).place.clone(),
+                    path: format!("{path}.{at}"),
+                    value: found.map(Node::show),
+                    message: problem,
+                });
+            }
+        }
+    }
+
     /// What the sections of the folds say of themselves.
     fn folds(&mut self, settings: &Settings) {
         for problem in settings.score.problems() {
@@ -163,6 +185,10 @@ impl Report<'_> {
         }
         let prefix = &config.settings.own_topics.topic_prefix;
         for (topic, settings) in config.topics() {
+            if settings.format == Format::Avro && config.settings.registry.url.is_none() {
+                let message = "needs registry.url: Avro records name their schema by its id in a registry";
+                self.broken(&[&format!("topics.{}.format", topic.symbol())], message);
+            }
             let path = format!("topics.{}.name", topic.symbol());
             let twin = config
                 .topics()
@@ -276,8 +302,14 @@ impl Report<'_> {
         if is_oauth && kafka.token_url.is_none() {
             self.broken(&["kafka.mechanism", "kafka.token_url"], "needs kafka.token_url");
         }
-        if !is_oauth && kafka.token_url.is_some() {
-            self.broken(&["kafka.token_url", "kafka.mechanism"], "is for mechanism = \"OAUTHBEARER\" only");
+        for (path, value) in [
+            ("kafka.token_url", &kafka.token_url),
+            ("kafka.token_scope", &kafka.token_scope),
+            ("kafka.token_ca_file", &kafka.token_ca_file),
+        ] {
+            if !is_oauth && value.is_some() {
+                self.broken(&[path, "kafka.mechanism"], "is for mechanism = \"OAUTHBEARER\" only");
+            }
         }
     }
 

@@ -7,13 +7,15 @@ use serde_json::Value as Json;
 use super::Settings;
 use super::schema::{resolve, schema, section};
 use super::shape::join;
+use crate::patterns::Pattern;
 
 const WIDTH: usize = 100;
 
 const INTRODUCTION: &str = "\
 Configuration of Trustline. Every setting stands here with its default; what is left out keeps it.
 An environment variable TRUSTLINE__SECTION__KEY overrides a setting, for example
-TRUSTLINE__TIME__LATE_MEMORY_MS=7200000; nested sections take further words.
+TRUSTLINE__TIME__LATE_MEMORY_MS=7200000; nested sections take further words, an entry of [[override]]
+its position, as in TRUSTLINE__OVERRIDE__0__BRAND=acme; the position after the last adds an entry.
 Secrets never stand in this file, only where they are found.";
 
 /// The configuration as TOML. No secret is in it: the settings only say where secrets are found.
@@ -138,6 +140,17 @@ fn about_section(path: &str) -> Option<&'static str> {
     if is_shared { own.or(form) } else { form.or(own) }
 }
 
+/// Where the defaults of a pattern come from, as its section of the file says.
+pub fn source(pattern: Pattern) -> &'static str {
+    let about = about_section(&join("patterns", pattern.name())).unwrap_or_default();
+    about.split_once("`. ").map_or(about, |(_, source)| source)
+}
+
+/// Whether the weights of a pattern rest on judgement, wholly or in part.
+pub fn rests_on_judgement(pattern: Pattern) -> bool {
+    source(pattern).to_lowercase().contains("judgement")
+}
+
 fn description(schema: &Json) -> Option<&str> {
     schema.get("description").or_else(|| resolve(schema).get("description"))?.as_str()
 }
@@ -151,6 +164,24 @@ mod tests {
     fn the_example_reads_back_as_the_defaults() {
         let read = Config::load(&Input::text(&example().unwrap())).unwrap();
         assert_eq!(read.settings, Settings::default());
+    }
+
+    #[test]
+    fn every_pattern_has_a_source_and_surveys_are_no_judgement() {
+        assert!(Pattern::ALL.iter().all(|pattern| source(*pattern).len() > 8));
+        assert_eq!(source(Pattern::TimelyNotification), "Judgement.");
+        let of_surveys: Vec<_> =
+            Pattern::ALL.iter().filter(|pattern| !rests_on_judgement(**pattern)).collect();
+        assert_eq!(
+            of_surveys,
+            [
+                &Pattern::RelentlessRetargeting,
+                &Pattern::RetargetingAfterPurchase,
+                &Pattern::CrossDeviceFollowing,
+                &Pattern::WelcomeRecommendation,
+                &Pattern::WelcomeCartReminder
+            ]
+        );
     }
 
     #[test]

@@ -22,6 +22,20 @@ const FOLDED: &[&str] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConfigHash(pub [u8; 16]);
 
+impl ConfigHash {
+    /// The hash that was printed.
+    pub fn parse(text: &str) -> Option<ConfigHash> {
+        let mut hash = [0; 16];
+        if text.len() != 2 * hash.len() || !text.is_ascii() {
+            return None;
+        }
+        for (byte, at) in hash.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(ConfigHash(hash))
+    }
+}
+
 impl std::fmt::Display for ConfigHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::overrides::Override;
 use super::sections::{
-    Breaker, Frames, Http, Identity, Kafka, OwnTopics, Privacy, Registry, Run, State, Telemetry, Time,
-    Topics, Windows,
+    Breaker, ForeignInput, Frames, Http, Identity, Kafka, OwnTopics, Privacy, Registry, Run, State,
+    Telemetry, Time, Topics, Windows,
 };
 use crate::event::consent::ConsentRules;
 use crate::patterns::rules::Rules;
@@ -52,6 +52,12 @@ pub struct Settings {
     pub score: ScoreRules,
     /// Patterns.
     pub patterns: Rules,
+    /// Files of foreign records that `replay` reads beside those of its own form; see docs/mappings.md.
+    ///
+    /// The first that fits a file reads it. Every one must fit a file.
+    #[serde(rename = "input", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ForeignInput::example())]
+    pub inputs: Vec<ForeignInput>,
     /// Settings of patterns that differ for a brand, a jurisdiction or both.
     ///
     /// Those for a jurisdiction are applied over `[patterns]`, then those for the brand, then those

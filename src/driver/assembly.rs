@@ -3,21 +3,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, Input};
 use crate::event::kinds::Topic;
-use crate::fold::detect;
 use crate::fold::route::Route;
 use crate::fold::score::Score;
+use crate::fold::{detect, score};
 use crate::identity::PseudonymKey;
+use crate::registry::Schemas;
 use crate::score::settings::ScoreSettings;
+use crate::state::{Fold, StoreError};
 
 use super::clock::WallTime;
 use super::replay::Replay;
 use super::replay::load::Arrival;
 use super::stages::Names;
 use super::stages::detect::{DetectSettings, DetectStage};
+use super::stages::encoder::Encoder;
+use super::stages::recovery::{Keeper, Keeping, Past};
 use super::stages::route::{RouteSettings, RouteStage};
 use super::stages::score::ScoreStage;
+use super::stages::source_decoder::SourceDecoder;
 
 /// A configuration with the key that makes its pseudonyms.
 #[derive(Clone)]
@@ -26,12 +31,25 @@ pub struct Assembly {
     key: PseudonymKey,
     /// Whether open windows publish provisional records.
     pub provisional: bool,
+    /// Where states are kept; without, they are folded from the log alone.
+    pub keeping: Option<Keeping>,
+    /// How public records are written.
+    pub encoder: Encoder,
+    /// Schemas of source records in Avro, if there is a registry.
+    pub schemas: Option<Schemas>,
 }
 
 impl Assembly {
     /// Puts the folds together under a configuration.
     pub fn new(config: Config, key: PseudonymKey) -> Assembly {
-        Assembly { config: Arc::new(config), key, provisional: false }
+        Assembly {
+            config: Arc::new(config),
+            key,
+            provisional: false,
+            encoder: Encoder::default(),
+            schemas: None,
+            keeping: None,
+        }
     }
 
     /// The configuration.
@@ -92,7 +110,13 @@ impl Assembly {
             detect: self.detect(),
             score: Score::new(Arc::new(self.score())),
             arrival: Arrival { as_stream, out_of_orderness_ms },
+            inputs: self.config.settings.inputs.clone(),
         }
+    }
+
+    /// A decoder of the records of a source topic.
+    pub fn source_decoder(&self, topic: Topic) -> SourceDecoder {
+        SourceDecoder::new(topic, self.config.topic(topic).format, self.schemas.clone())
     }
 
     /// The route stage. `source_partitions`: of each source topic that is there.
@@ -114,6 +138,7 @@ impl Assembly {
                 .map(|(topic, count)| (*topic, *count))
                 .collect(),
             topics: Topic::ALL.iter().map(|topic| self.config.topic(*topic).clone()).collect(),
+            schemas: self.schemas.clone(),
             frame_bytes: usize::try_from(self.config.settings.frames.frame_bytes).unwrap_or(usize::MAX),
             max_future_skew_ms: self.config.settings.time.max_future_skew_ms,
         };
@@ -121,19 +146,49 @@ impl Assembly {
     }
 
     /// The detect stage.
-    pub fn detect_stage(&self) -> DetectStage {
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn detect_stage(&self) -> std::io::Result<DetectStage> {
         let own = &self.config.settings.own_topics;
-        DetectStage::new(DetectSettings {
+        let settings = DetectSettings {
             names: self.names(),
             person_partitions: own.person_partitions,
             brand_partitions: own.brand_partitions,
-            fold: self.detect(),
-        })
+            encoder: self.encoder.clone(),
+        };
+        let keeper = self.keeper(Fold::Detect, detect::FOLD_VERSION)?;
+        Ok(DetectStage::new(settings, keeper, self.past(Assembly::detect)))
     }
 
     /// The score stage.
-    pub fn score_stage(&self) -> ScoreStage {
-        ScoreStage::new(self.names(), self.score())
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn score_stage(&self) -> std::io::Result<ScoreStage> {
+        let keeper = self.keeper(Fold::Score, score::FOLD_VERSION)?;
+        Ok(ScoreStage::new(self.names(), self.encoder.clone(), keeper, self.past(Assembly::score)))
+    }
+
+    fn keeper(&self, fold: Fold, fold_version: u32) -> std::io::Result<Keeper> {
+        Keeper::new(fold, fold_version, self.config.hash(), self.keeping.clone())
+    }
+
+    /// Settings under this configuration or one that is kept with the snapshots.
+    fn past<S: 'static>(&self, settings: impl Fn(&Assembly) -> S + Send + Sync + 'static) -> Past<S> {
+        let assembly = self.clone();
+        Arc::new(move |hash| {
+            let keeping = assembly.keeping.as_ref().filter(|_| hash != assembly.config.hash());
+            let Some(keeping) = keeping else { return Ok(settings(&assembly)) };
+            let text = keeping.store.config(hash)?;
+            let config = Config::load(&Input::text(&text)).ok().filter(|config| config.hash() == hash);
+            let config = config.ok_or_else(|| StoreError::Damaged {
+                place: format!("configuration {hash}"),
+                cause: "this build reads another configuration in it",
+            })?;
+            let past = Assembly { config: Arc::new(config), ..assembly.clone() };
+            Ok(settings(&past))
+        })
     }
 }
 

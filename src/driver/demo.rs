@@ -50,6 +50,9 @@ pub enum DemoError {
     /// Without a story there is nothing to find.
     #[error("this traffic has no story")]
     NoStory,
+    /// The system has no thread to give.
+    #[error("the pipeline cannot be started")]
+    Start(#[from] std::io::Error),
     /// A stage failed.
     #[error("a stage of the pipeline failed")]
     Stage(#[from] WorkerError),
@@ -145,13 +148,13 @@ impl Demo {
             detect: Worker::new(
                 log.reader("detect", &[&names.own("person-events")]),
                 no_faults(&log, "detect"),
-                assembly.detect_stage(),
+                assembly.detect_stage()?,
                 clock.clone(),
             ),
             score: Worker::new(
                 log.reader("score", &[&names.own("brand-partials")]),
                 no_faults(&log, "score"),
-                assembly.score_stage(),
+                assembly.score_stage()?,
                 clock.clone(),
             ),
             outputs: log.reader("demo", &outputs.each_ref().map(|name| &**name)),

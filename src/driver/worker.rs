@@ -99,6 +99,10 @@ pub trait Stage {
 
     /// A partition's position was committed, and the state is what it is after the records before it.
     fn committed(&mut self, _of: &TopicPartition, _next: i64, _now: WallTime) {}
+
+    /// The worker ends in good order, and the state of a partition is what it is after the records before this
+    /// offset: takes a snapshot, which the next [`Stage::metadata`] names.
+    fn finish_snapshot(&mut self, _of: &TopicPartition, _next: i64) {}
 }
 
 /// A stage cannot go on.
@@ -144,6 +148,9 @@ pub enum WorkerError {
     /// The log cannot be used.
     #[error("the log failed")]
     Log(#[from] LogError),
+    /// The system has no thread to give.
+    #[error("the stage cannot be started")]
+    Start(#[from] std::io::Error),
     /// The stage cannot go on.
     #[error("the stage cannot go on")]
     Stage(#[from] StageError),
@@ -213,6 +220,8 @@ pub struct Worker<S: Source, P: Publishers<S>, T: Stage, C: Clock> {
     /// All assigned partitions must go back to their committed positions.
     rewind: bool,
     held: BTreeSet<TopicPartition>,
+    /// Where the state of each partition stands.
+    taken: BTreeMap<TopicPartition, i64>,
     /// What was read and not taken in, because the step was full.
     rest: Option<(TopicPartition, S::Records)>,
     pending: BTreeMap<TopicPartition, Pending>,
@@ -236,6 +245,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             due: VecDeque::new(),
             rewind: false,
             held: BTreeSet::new(),
+            taken: BTreeMap::new(),
             rest: None,
             pending: BTreeMap::new(),
             whole: Vec::new(),
@@ -288,6 +298,31 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         Ok(self.publish()? || busy)
     }
 
+    /// Ends in good order: publishes what is pending, takes snapshots and commits their names.
+    ///
+    /// # Errors
+    /// When what is pending cannot be published; whoever comes next processes it again.
+    pub fn finish_work(&mut self) -> Result<(), WorkerError> {
+        self.do_what_is_due()?;
+        self.finish()?;
+        self.publish()?;
+        if self.unresolved.is_some() || !self.pending.is_empty() || !self.whole.is_empty() {
+            return Ok(());
+        }
+        let positions: Vec<(TopicPartition, i64)> = self
+            .assigned
+            .iter()
+            .filter_map(|(of, position)| Some((of.clone(), position.as_ref()?.next)))
+            .filter(|(of, next)| self.taken.get(of) == Some(next))
+            .collect();
+        for (of, next) in positions {
+            self.stage.finish_snapshot(&of, next);
+            self.pending.entry(of).or_default();
+        }
+        self.publish()?;
+        Ok(())
+    }
+
     fn do_what_is_due(&mut self) -> Result<(), WorkerError> {
         if self.publisher.is_none() {
             // Before anything is read: what an earlier process of this name left in flight would hold back
@@ -330,7 +365,14 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
                     Some(Due::Read(of.clone(), from))
                 }
                 Due::Read(of, from) => {
-                    self.source.read_from(of, *from)?;
+                    match self.source.read_from(of, *from) {
+                        Err(LogError::Fatal { doing, cause }) => {
+                            let (topic, partition) = (of.topic.to_string(), of.partition);
+                            let cause = format!("{doing}: {cause}");
+                            return Err(StageError::Lost { topic, partition, cause }.into());
+                        }
+                        outcome => outcome?,
+                    }
                     None
                 }
             };
@@ -348,6 +390,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             self.due.retain(|due| due.of() != of);
             lost_part_of_a_step |= self.pending.remove(of).is_some();
             self.assigned.remove(of);
+            self.taken.remove(of);
             self.held.remove(of);
             self.rest.take_if(|(from, _)| from == of);
             self.stage.revoked(of);
@@ -377,7 +420,10 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             }
             if let Some(pending) = self.pending.get_mut(&from) {
                 self.stage.absorb(&from, &mut taken, &mut pending.outputs)?;
-                pending.next = taken.next.or(pending.next);
+                if let Some(next) = taken.next {
+                    pending.next = Some(next);
+                    self.taken.insert(from.clone(), next);
+                }
                 if pending.next.is_none() && pending.outputs.is_empty() {
                     self.pending.remove(&from);
                 }
@@ -466,7 +512,9 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         self.whole.clear();
         let now = self.clock.now();
         for Commit { of, position } in commits {
-            self.stage.committed(&of, position.next, now);
+            if self.taken.get(&of) == Some(&position.next) {
+                self.stage.committed(&of, position.next, now);
+            }
             self.assigned.insert(of, Some(position));
         }
     }
@@ -482,6 +530,10 @@ struct Taken<'a, R> {
 impl<R: Records> Records for Taken<'_, R> {
     fn peek(&self) -> Option<i64> {
         self.records.peek().filter(|offset| *offset < self.before)
+    }
+
+    fn peek_value(&self) -> Option<&[u8]> {
+        self.peek().and_then(|_| self.records.peek_value())
     }
 
     fn next(&mut self) -> Option<RecordRef<'_>> {

@@ -211,7 +211,10 @@ impl Route {
         event.place = place;
         event.key = key;
         if let Some(device) = raw.device_id {
-            event.device = self.pseudonyms.pseudonym(PseudonymKind::Device, device.as_bytes()).0;
+            event.device = self.pseudonyms.key().token(device.as_bytes()).get();
+            if matches!(raw.kind, Kind::Impression | Kind::Viewable) && raw.retargeting != Some(false) {
+                event.named_device = self.pseudonyms.pseudonym(PseudonymKind::Device, device.as_bytes()).0;
+            }
         }
         event.device_type = raw.device_type;
         event.basis = raw.basis;

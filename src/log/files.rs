@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::event::kinds::Topic;
+use crate::event::mapping::MappingProblem;
 
 /// The longest line that is read as a record. A record at every limit of its fields is far shorter.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
@@ -52,7 +53,7 @@ pub enum InputError {
         source: io::Error,
     },
     /// The folder holds no file of a topic.
-    #[error("the input folder {} holds no file of a topic; a topic's file is named like ad-deliveries.jsonl, clickstream.jsonl.gz or messages.avro", path.display())]
+    #[error("the input folder {} holds no file of a topic; a topic's file is named like ad-deliveries.jsonl, clickstream.jsonl.gz or messages.avro; files of other forms need [[input]] or --mapping", path.display())]
     Empty {
         /// The folder.
         path: PathBuf,
@@ -69,6 +70,40 @@ pub enum InputError {
         /// The other.
         second: String,
     },
+    /// An input of foreign records is wrong.
+    #[error("the input {files} with mapping {mapping} has problems{}", list(problems))]
+    Foreign {
+        /// Its pattern.
+        files: String,
+        /// Its mapping.
+        mapping: String,
+        /// What is wrong.
+        problems: Vec<MappingProblem>,
+    },
+    /// The file of a mapping cannot be read.
+    #[error("cannot read the mapping {}", path.display())]
+    Mapping {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No file fits the pattern of an input of foreign records.
+    #[error("no file in {} fits {pattern}; files named like a topic hold its own records and are not foreign", path.display())]
+    NoFile {
+        /// The folder.
+        path: PathBuf,
+        /// The pattern.
+        pattern: String,
+    },
+    /// Two foreign files have one name, from which their records may get their ids.
+    #[error("{} and {} have the same name; rename one", first.display(), second.display())]
+    SameName {
+        /// One of them.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
     /// A file cannot be opened or read on.
     #[error("cannot read {} after record {records}", path.display())]
     File {
@@ -81,10 +116,14 @@ pub enum InputError {
     },
 }
 
-/// The files of all topics in a folder, in the order of the topics.
+fn list(problems: &[MappingProblem]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+/// The files of all topics in a folder, in the order of the topics; there may be none.
 ///
 /// # Errors
-/// When the folder cannot be listed, holds no topic, or holds two files of one.
+/// When the folder cannot be listed, or holds two files of a topic.
 pub fn find(folder: &Path) -> Result<Vec<TopicFile>, InputError> {
     let unreadable = |source| InputError::Folder { path: folder.to_owned(), source };
     let mut found: Vec<(TopicFile, String)> = Vec::new();
@@ -98,12 +137,14 @@ pub fn find(folder: &Path) -> Result<Vec<TopicFile>, InputError> {
         }
         found.push((TopicFile { topic, path: entry.path(), format }, name));
     }
-    if found.is_empty() {
-        return Err(InputError::Empty { path: folder.to_owned() });
-    }
     let mut files: Vec<TopicFile> = found.into_iter().map(|(file, _)| file).collect();
     files.sort_by_key(|file| file.topic);
     Ok(files)
+}
+
+/// Whether a file is named like one of a topic.
+pub fn is_of_topic(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| parse_name(&name.to_string_lossy()).is_some())
 }
 
 fn parse_name(name: &str) -> Option<(Topic, Format)> {
@@ -113,26 +154,23 @@ fn parse_name(name: &str) -> Option<(Topic, Format)> {
     })
 }
 
-impl TopicFile {
-    /// Opens the file, decompressing JSON lines; memory stays bounded whatever the file holds.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn open(&self) -> Result<Box<dyn BufRead>, InputError> {
-        let failed = |source| InputError::File { path: self.path.clone(), records: 0, source };
-        let file = File::open(&self.path).map_err(failed)?;
-        let plain = BufReader::with_capacity(1 << 18, file);
-        Ok(match self.format {
-            Format::JsonLines | Format::Avro => Box::new(plain),
-            Format::JsonLinesGzip => {
-                Box::new(BufReader::with_capacity(1 << 18, flate2::bufread::MultiGzDecoder::new(plain)))
-            }
-            Format::JsonLinesZstd => {
-                let decoder = zstd::stream::read::Decoder::with_buffer(plain).map_err(failed)?;
-                Box::new(BufReader::with_capacity(1 << 18, decoder))
-            }
-        })
-    }
+/// Opens a file, decompressing one that ends in `.gz` or `.zst`; memory stays bounded whatever the file holds.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open(path: &Path) -> Result<Box<dyn BufRead>, InputError> {
+    let failed = |source| InputError::File { path: path.to_owned(), records: 0, source };
+    let plain = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
+    Ok(match path.extension().and_then(|suffix| suffix.to_str()) {
+        Some("gz") => {
+            Box::new(BufReader::with_capacity(1 << 18, flate2::bufread::MultiGzDecoder::new(plain)))
+        }
+        Some("zst") => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(plain).map_err(failed)?;
+            Box::new(BufReader::with_capacity(1 << 18, decoder))
+        }
+        _ => Box::new(plain),
+    })
 }
 
 /// Lines of a file, one at a time, in one buffer.
@@ -243,7 +281,7 @@ mod tests {
     #[test]
     fn a_folder_says_what_is_wrong_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(find(folder.path()), Err(InputError::Empty { .. })));
+        assert_eq!(find(folder.path()).unwrap(), []);
         for name in ["messages.jsonl.gz", "clickstream.avro", "notes.txt", "messages.csv"] {
             std::fs::write(folder.path().join(name), b"").unwrap();
         }

@@ -3,6 +3,7 @@
 //! The same driver runs on Kafka ([`kafka`]), in memory ([`memory`]) and in tests with faults. Calls block;
 //! a worker owns its source and its publisher on a thread of its own.
 
+pub mod access;
 pub mod files;
 pub mod kafka;
 pub mod memory;
@@ -73,6 +74,9 @@ impl std::fmt::Debug for RecordRef<'_> {
 pub trait Records {
     /// The offset of the record that comes next.
     fn peek(&self) -> Option<i64>;
+
+    /// The value of the record that comes next.
+    fn peek_value(&self) -> Option<&[u8]>;
 
     /// Takes the next record.
     fn next(&mut self) -> Option<RecordRef<'_>>;
@@ -169,6 +173,14 @@ pub enum LogError {
         /// What was being done.
         doing: String,
         /// Why it failed.
+        cause: String,
+    },
+    /// The log refuses this user, its certificate or what it does; trying again will not help.
+    #[error("{doing}: refused: {cause}")]
+    Refused {
+        /// What was being done.
+        doing: String,
+        /// Why it is refused.
         cause: String,
     },
     /// Trying again will not help.

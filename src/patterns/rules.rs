@@ -75,7 +75,7 @@ section! {
     }
 }
 section! {
-    /// P5 `consent_nagging`. Six months between prompts are the practice of the Czech authority and the CNIL.
+    /// P5 `consent_nagging`. Six months between prompts are the practice of the Czech authority and the CNIL; weights: judgement.
     ConsentNagging {
         /// Weights at severity 1, 2, 3.
         weights: [f64; 3] = [-0.45, -0.675, -0.90],

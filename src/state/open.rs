@@ -8,6 +8,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
@@ -32,6 +33,9 @@ pub(super) struct Opened {
 pub(super) fn open(url: &str, variables: &[(String, String)]) -> Result<Opened, Cause> {
     if let Some(path) = url.strip_prefix("file:") {
         return open_folder(Folder::new(path.strip_prefix("//").unwrap_or(path)));
+    }
+    if url == "memory:" {
+        return Ok(Opened { store: Box::new(InMemory::new()), prefix: Path::default(), folder: None });
     }
     let (scheme, rest) = url.split_once("://").ok_or("it must begin with file:, s3://, gs:// or az://")?;
     let prefix = rest.split_once('/').map_or("", |(_, prefix)| prefix);

@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::file::{self, Header};
 use super::name::{Fold, Name};
 use super::open::{self, Opened};
+use crate::config::ConfigHash;
 
 /// A snapshot that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +44,10 @@ pub struct SnapshotStore {
 }
 
 impl SnapshotStore {
-    /// Opens the store at an address: `file:FOLDER`, `s3://BUCKET/PREFIX`, `gs://…` or `az://…`. A folder is made
-    /// if it is not there. `variables`: the environment's, which hold credentials, region and endpoint under their
-    /// usual names (`AWS_ACCESS_KEY_ID`, `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME` and so on).
+    /// Opens the store at an address: `file:FOLDER`, `s3://BUCKET/PREFIX`, `gs://…` or `az://…`, or `memory:`,
+    /// which lasts as long as the store. A folder is made if it is not there. `variables`: the environment's,
+    /// which hold credentials, region and endpoint under their usual names (`AWS_ACCESS_KEY_ID`,
+    /// `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME` and so on).
     ///
     /// # Errors
     /// When the address or the variables are no good, or the folder cannot be made.
@@ -115,6 +117,33 @@ impl SnapshotStore {
             }
         }
         Ok(Restored { found: None, lost })
+    }
+
+    /// Keeps a configuration, so that states can be folded under it later; what is there stays.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn put_config(&self, hash: ConfigHash, text: &str) -> Result<(), StoreError> {
+        let name = format!("configs/{hash}.toml");
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let payload = PutPayload::from(text.to_owned().into_bytes());
+        match self.runtime.block_on(self.store.put_opts(&self.path(&name), payload, options)) {
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(StoreError::of("write", self.place(&name), error)),
+        }
+    }
+
+    /// The configuration of a hash.
+    ///
+    /// # Errors
+    /// When it is missing or not text, or the store fails.
+    pub fn config(&self, hash: ConfigHash) -> Result<String, StoreError> {
+        let name = format!("configs/{hash}.toml");
+        let path = self.path(&name);
+        let got = self.runtime.block_on(async { self.store.get(&path).await?.bytes().await });
+        let bytes = got.map_err(|source| StoreError::of("read", self.place(&name), source))?;
+        String::from_utf8(bytes.to_vec())
+            .map_err(|_| StoreError::Damaged { place: self.place(&name), cause: "it is not text" })
     }
 
     /// All snapshots of a partition, the oldest offset first; files of other names are passed over.

@@ -103,3 +103,100 @@ impl<K: Send + 'static> Writer<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::config::ConfigHash;
+    use crate::state::name::Fold;
+
+    fn header(offset: i64) -> Header {
+        let (config, topic) = (ConfigHash([0; 16]), "t".to_owned());
+        Header { fold: Fold::Score, fold_version: 1, config, topic, partition: 0, offset }
+    }
+
+    fn failure(source: object_store::Error) -> StoreError {
+        StoreError::of("write", "score/0/x".to_owned(), source)
+    }
+
+    fn outage() -> StoreError {
+        failure(object_store::Error::Generic { store: "S3", source: "503".into() })
+    }
+
+    fn quick() -> ExponentialBuilder {
+        ExponentialBuilder::new().with_min_delay(Duration::from_millis(1)).with_max_times(3)
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn an_outage_is_waited_out_and_a_long_one_given_up() {
+        for (failures, tries) in [(3, 4), (100, 4)] {
+            let (tried, tries_made) = channel();
+            let mut left = failures;
+            let writer = Writer::start_with(quick(), move |header, _| {
+                tried.send(()).unwrap();
+                left -= 1;
+                if left >= 0 { Err(outage()) } else { Ok(Name::new(Fold::Score, 0, header.offset)) }
+            });
+            let writer = writer.unwrap();
+            writer.submit((), header(5), Vec::new()).unwrap();
+            let finished = writer.close(LONG);
+            assert_eq!(finished[0].1.is_ok(), failures == 3);
+            assert_eq!(tries_made.try_iter().count(), tries);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_said_once_and_not_tried_again() {
+        let (tried, tries_made) = channel();
+        let writer = Writer::start_with(quick(), move |_, _| {
+            tried.send(()).unwrap();
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            Err(failure(object_store::Error::Generic { store: "LocalFileSystem", source: full.into() }))
+        });
+        let writer = writer.unwrap();
+        writer.submit((), header(5), Vec::new()).unwrap();
+        let error = writer.close(LONG).remove(0).1.unwrap_err();
+        assert_eq!(error.to_string(), "no space is left to write score/0/x");
+        assert_eq!(tries_made.try_iter().count(), 1);
+    }
+
+    #[test]
+    fn no_more_than_the_queue_holds_waits() {
+        let (go, gate) = channel::<()>();
+        let (started, starts) = channel();
+        let writer = Writer::start_with(quick(), move |header, _| {
+            started.send(()).unwrap();
+            gate.recv().unwrap();
+            Ok(Name::new(Fold::Score, 0, header.offset))
+        });
+        let writer = writer.unwrap();
+        writer.submit(0, header(0), Vec::new()).unwrap();
+        starts.recv().unwrap();
+        for key in 1..=QUEUE {
+            writer.submit(key, header(0), Vec::new()).unwrap();
+        }
+        assert_eq!(writer.submit(9, header(0), Vec::new()), Err(Busy));
+        assert!(writer.finished().is_empty());
+        for _ in 0..=QUEUE {
+            go.send(()).unwrap();
+        }
+        let finished = writer.close(LONG);
+        assert_eq!(finished.len(), QUEUE + 1);
+    }
+
+    #[test]
+    fn closing_waits_no_longer_than_it_may() {
+        let (_go, gate) = channel::<()>();
+        let writer = Writer::start_with(quick(), move |_, _| {
+            gate.recv().unwrap_or_default();
+            Err(outage())
+        });
+        let writer = writer.unwrap();
+        writer.submit((), header(0), Vec::new()).unwrap();
+        assert!(writer.close(Duration::from_millis(20)).is_empty());
+    }
+}

@@ -38,6 +38,8 @@ impl Score {
 pub struct Scorecard {
     /// By name of pattern.
     pub patterns: BTreeMap<String, Score>,
+    /// Labels without a moment, by their position.
+    pub missed: Vec<usize>,
 }
 
 /// Holds moments against labels. A moment lasts a day from its opening; it matches a label of the same
@@ -54,7 +56,7 @@ pub fn evaluate<'a>(
     }
     let mut planted: HashMap<Key, Vec<(i64, i64)>> = HashMap::new();
     let mut card = Scorecard::default();
-    for label in labels {
+    for (index, label) in labels.iter().enumerate() {
         let person = pseudonym(&label.person_id);
         let key = (label.brand_id.clone(), person, label.pattern.clone());
         let hit = found
@@ -63,6 +65,9 @@ pub fn evaluate<'a>(
         let score = card.patterns.entry(label.pattern.clone()).or_default();
         score.planted += 1;
         score.found += u64::from(hit);
+        if !hit {
+            card.missed.push(index);
+        }
         planted.entry(key).or_default().push((label.time, label.until));
     }
     for (key, opened) in &found {
@@ -75,27 +80,55 @@ pub fn evaluate<'a>(
     card
 }
 
-impl fmt::Display for Scorecard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Scorecard {
+    /// The scorecard as a table, beside the recall of another one for the same labels, if there is one.
+    pub fn table(&self, complete: Option<&Scorecard>) -> String {
         let percent =
             |share: Option<f64>| share.map_or("–".to_owned(), |share| format!("{:.1} %", share * 100.0));
-        writeln!(
-            f,
-            "{:<30} {:>8} {:>8} {:>8} {:>10} {:>10}",
-            "pattern", "planted", "found", "moments", "recall", "precision"
-        )?;
-        for (pattern, score) in &self.patterns {
-            writeln!(
-                f,
-                "{pattern:<30} {:>8} {:>8} {:>8} {:>10} {:>10}",
+        let row = |name: &str, score: &Score, complete: Option<&Score>| {
+            let other = complete.map(|score| format!(" {:>17}", percent(score.recall())));
+            format!(
+                "{name:<30} {:>8} {:>8} {:>8} {:>10} {:>10}{}\n",
                 score.planted,
                 score.found,
                 score.moments,
                 percent(score.recall()),
-                percent(score.precision())
-            )?;
+                percent(score.precision()),
+                other.unwrap_or_default()
+            )
+        };
+        let mut text = format!(
+            "{:<30} {:>8} {:>8} {:>8} {:>10} {:>10}{}\n",
+            "pattern",
+            "planted",
+            "found",
+            "moments",
+            "recall",
+            "precision",
+            if complete.is_some() { "  recall, complete" } else { "" }
+        );
+        for (pattern, score) in &self.patterns {
+            let other = complete.map(|other| other.patterns.get(pattern).copied().unwrap_or_default());
+            text.push_str(&row(pattern, score, other.as_ref()));
         }
-        Ok(())
+        text.push_str(&row("all", &self.total(), complete.map(Scorecard::total).as_ref()));
+        text
+    }
+
+    /// All patterns together.
+    pub fn total(&self) -> Score {
+        self.patterns.values().fold(Score::default(), |sum, score| Score {
+            planted: sum.planted + score.planted,
+            found: sum.found + score.found,
+            moments: sum.moments + score.moments,
+            right: sum.right + score.right,
+        })
+    }
+}
+
+impl fmt::Display for Scorecard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.table(None))
     }
 }
 
@@ -177,6 +210,7 @@ mod tests {
         let score = card.patterns["nostalgic_recap"];
         assert_eq!(score, Score { planted: 3, found: 1, moments: 5, right: 2 });
         assert_eq!(score.precision(), Some(0.4));
+        assert_eq!((&card.missed[..], card.total()), (&[1, 2][..], score));
         assert_eq!(Score::default().recall(), None);
         assert!(card.to_string().contains("33.3 %"), "{card}");
     }

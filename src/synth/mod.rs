@@ -8,6 +8,7 @@ pub mod arrivals;
 pub mod avro;
 pub mod evaluate;
 pub mod event;
+pub mod gaps;
 pub mod generator;
 pub mod json;
 pub mod label;
@@ -26,8 +27,9 @@ mod visit;
 mod world;
 
 pub use arrivals::{Arrival, Arrivals, Flaw};
-pub use evaluate::{Scorecard, evaluate};
+pub use evaluate::{Score, Scorecard, evaluate};
 pub use event::OwnedEvent;
+pub use gaps::{Gap, Gaps};
 pub use generator::{Generated, Generator, Next};
 pub use label::Label;
 pub use params::{Mix, Params, ParamsError};

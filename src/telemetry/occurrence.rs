@@ -19,18 +19,6 @@ pub fn counters() -> IntCounterVec {
     OCCURRENCES.clone()
 }
 
-/// An error with its causes, as one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 macro_rules! occurrences {
     ($($(#[doc = $doc:literal])+ $level:ident $name:ident { $($field:ident),* } $line:literal;)+) => {
         $(
@@ -82,6 +70,8 @@ occurrences! {
     error WatchdogEnds { cause } "stalled for too long: ending, so that others take over";
     /// The process became ready, or is so no longer.
     info ReadinessChanged { ready, reasons } "readiness has changed";
+    /// A snapshot could not be written.
+    warn SnapshotFailed { topic, partition, cause } "a snapshot could not be written; those before it stand";
     /// A worker cannot go on, which ends the process.
     error WorkerFailed { stage, worker, cause } "a worker cannot go on";
     /// Told to stop.

@@ -125,7 +125,7 @@ fn movers(series: &Series) -> String {
 }
 
 /// A foreign text without characters that steer a terminal.
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

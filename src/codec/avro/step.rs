@@ -148,7 +148,8 @@ fn run<'a, S: Sink<'a>>(
     Ok(())
 }
 
-/// Every item takes at least a byte, so that the datum bounds the work whatever a block claims.
+/// Every item takes at least a byte, so that the datum bounds the work whatever a block claims. Where a block says
+/// how long it is, it must be that long: skipping it would go elsewhere.
 fn run_list<'a, S: Sink<'a>>(
     field: S::Field,
     item: &Step<S::Field>,
@@ -157,15 +158,19 @@ fn run_list<'a, S: Sink<'a>>(
     sink: &mut S,
 ) -> Result<(), Fault> {
     loop {
-        let (count, _) = cursor.block()?;
+        let (count, bytes) = cursor.block()?;
         if count == 0 {
             return Ok(());
         }
+        let before = cursor.left();
         for _ in 0..count {
             if !sink.has_room(field) {
                 return Err(Fault::Refused(Reason::Oversized));
             }
             run(item, skips, cursor, sink)?;
+        }
+        if bytes.is_some_and(|bytes| bytes != before - cursor.left()) {
+            return Err(Fault::Damaged);
         }
     }
 }

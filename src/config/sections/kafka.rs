@@ -117,6 +117,14 @@ section! {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1), example = &"https://login.example.com/token")]
         token_url: Option<String> = None,
+        /// Scope that OAUTHBEARER asks for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schemars(length(min = 1), example = &"kafka")]
+        token_scope: Option<String> = None,
+        /// Certificates that the server of `token_url` is checked against, PEM; by default the system's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schemars(length(min = 1), example = &"/etc/trustline/ca.pem")]
+        token_ca_file: Option<String> = None,
         /// Wall time without a sign of life after which an instance counts as gone, milliseconds. 45 s; default of Kafka's clients since 3.0.
         #[schemars(range(min = 6_000, max = 1_800_000))]
         session_timeout_ms: i32 = 45_000,

@@ -1,5 +1,7 @@
 //! Records set aside: dead letters and late events, with the original bytes.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use serde::Serialize;
 
@@ -11,6 +13,8 @@ use crate::event::reject::Reject;
 pub struct Aside {
     /// Its topic.
     pub topic: Topic,
+    /// Name of the file it stands in, if that is not the topic's own.
+    pub source: Option<Arc<str>>,
     /// Its number in the file, from 0.
     pub record: u64,
     /// Its bytes.
@@ -21,6 +25,8 @@ pub struct Aside {
 #[derive(Serialize)]
 struct AsideLine<'a> {
     topic: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
     offset: u64,
     stage: &'static str,
     reason: &'static str,
@@ -50,6 +56,12 @@ impl SetAside {
     /// Sets a record aside that came too late, by so many milliseconds.
     pub fn late(&mut self, aside: Aside, by_ms: i64) {
         self.late.push((aside, by_ms));
+    }
+
+    /// Adds what was set aside elsewhere.
+    pub fn append(&mut self, mut other: SetAside) {
+        self.dead.append(&mut other.dead);
+        self.late.append(&mut other.late);
     }
 
     /// How many dead letters there are.
@@ -95,6 +107,7 @@ fn line(
     let encode = || base64::engine::general_purpose::STANDARD.encode(&aside.original);
     serde_json::to_string(&AsideLine {
         topic: aside.topic.symbol(),
+        source: aside.source.as_deref(),
         offset: aside.record,
         stage: "route",
         reason,

@@ -14,7 +14,9 @@ use crate::log::{Outgoing, Position, Records, TopicPartition};
 use crate::telemetry::board::{Published, Showing};
 use crate::time::MINUTE_MS;
 
-use super::{Names, brand_partition, json_record};
+use super::encoder::Encoder;
+use super::recovery::{Keeper, Past, Start, lost};
+use super::{Names, brand_partition};
 
 /// Frontiers are told to `score` when they pass a multiple of this, milliseconds of event time: every
 /// provisional mark and every close is one.
@@ -29,13 +31,15 @@ pub struct DetectSettings {
     pub person_partitions: i32,
     /// Partitions of the log of brand partials.
     pub brand_partitions: i32,
-    /// Settings of the fold.
-    pub fold: Settings,
+    /// How moments are written.
+    pub encoder: Encoder,
 }
 
 /// The stage.
 pub struct DetectStage {
     settings: DetectSettings,
+    keeper: Keeper,
+    past: Past<Settings>,
     partitions: BTreeMap<TopicPartition, Partition>,
     taken_over: BTreeMap<TopicPartition, TakenOver>,
     output: Output,
@@ -59,10 +63,12 @@ fn so_far(partition: &Partition) -> [(Flow, Tally); Topic::ALL.len()] {
 }
 
 impl DetectStage {
-    /// A stage that has no partition yet.
-    pub fn new(settings: DetectSettings) -> DetectStage {
+    /// A stage that has no partition yet. `past`: settings of the fold under configurations that held before.
+    pub fn new(settings: DetectSettings, keeper: Keeper, past: Past<Settings>) -> DetectStage {
         DetectStage {
             settings,
+            keeper,
+            past,
             partitions: BTreeMap::new(),
             taken_over: BTreeMap::new(),
             output: Output::default(),
@@ -117,17 +123,23 @@ impl Stage for DetectStage {
         of: &TopicPartition,
         position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
-        let from = position.map_or(0, |position| position.next);
-        self.taken_over.insert(of.clone(), TakenOver { from, before: None });
-        // The state is a function of the log: it is folded again from the first record.
-        self.partitions.insert(of.clone(), Partition::new(Detect::new(self.settings.fold.clone())));
-        Ok(Some(0))
+        let Start { from, state, config } = self.keeper.take(of, position)?;
+        let settings = (self.past)(config).map_err(|error| lost(of, &error))?;
+        let partition = match state {
+            Some(bytes) => Partition::read_state(settings, &bytes).map_err(|error| lost(of, &error))?,
+            None => Partition::new(Detect::new(settings)),
+        };
+        self.partitions.insert(of.clone(), partition);
+        let taken_over = TakenOver { from: position.map_or(0, |position| position.next), before: None };
+        self.taken_over.insert(of.clone(), taken_over);
+        Ok(from)
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.partitions.remove(of);
         self.taken_over.remove(of);
         self.showing.revoked(of);
+        self.keeper.release(of);
     }
 
     fn absorb(
@@ -136,9 +148,15 @@ impl Stage for DetectStage {
         records: &mut dyn Records,
         out: &mut Vec<Outgoing>,
     ) -> Result<(), StageError> {
-        let moments = self.settings.names.own("moments");
+        let moments = self.settings.encoder.topic(&self.settings.names, "moments");
         while let Some(record) = records.next() {
             let Some(partition) = self.partitions.get_mut(from) else { continue };
+            if let Some(config) = self.keeper.switch_at(from, record.offset) {
+                let settings = (self.past)(config).map_err(|error| lost(from, &error))?;
+                let mut state = Vec::new();
+                partition.write_state(&mut state);
+                *partition = Partition::read_state(settings, &state).map_err(|error| lost(from, &error))?;
+            }
             let taken_over = self.taken_over.get_mut(from).filter(|taken| taken.from <= record.offset);
             let is_new = taken_over.is_some();
             if let Some(taken) = taken_over {
@@ -154,10 +172,7 @@ impl Stage for DetectStage {
             let slot = |frontier: i64| frontier.div_euclid(TELL_EVERY_MS);
             let tell =
                 partition.frontier().filter(|now| before.is_none_or(|before| slot(before) < slot(*now)));
-            for moment in &self.output.moments {
-                let key = serde_json::json!({ "brand_id": moment.brand_id });
-                out.push(json_record(&moments, &key, moment));
-            }
+            out.extend(self.output.moments.iter().map(|moment| moments.record(&moment.key(), moment)));
             if is_new {
                 self.showing.take(from, self.output.moments.drain(..).map(Published::Moment));
             }
@@ -169,8 +184,8 @@ impl Stage for DetectStage {
         Ok(())
     }
 
-    fn committed(&mut self, of: &TopicPartition, _next: i64, _now: WallTime) {
-        self.showing.committed(of, false);
+    fn metadata(&self, of: &TopicPartition) -> String {
+        self.keeper.metadata(of)
     }
 
     fn gauges(&self, of: &TopicPartition) -> Gauges {
@@ -192,8 +207,25 @@ impl Stage for DetectStage {
             let topics = Topic::ALL.iter().filter(|topic| topic.is_person_events());
             topics.map(|topic| (*topic, account(topic, &before[usize::from(topic.index())]))).collect()
         });
-        let accounts = accounts.unwrap_or_default();
-        Gauges { frontier: partition.frontier(), accounts, ..Gauges::default() }
+        Gauges {
+            frontier: partition.frontier(),
+            accounts: accounts.unwrap_or_default(),
+            snapshot: self.keeper.gauges(of),
+            ..Gauges::default()
+        }
+    }
+
+    fn committed(&mut self, of: &TopicPartition, next: i64, now: WallTime) {
+        self.showing.committed(of, false);
+        if let Some(partition) = self.partitions.get(of) {
+            self.keeper.committed(of, next, now, |out| partition.write_state(out));
+        }
+    }
+
+    fn finish_snapshot(&mut self, of: &TopicPartition, next: i64) {
+        if let Some(partition) = self.partitions.get(of) {
+            self.keeper.finish(of, next, |out| partition.write_state(out));
+        }
     }
 }
 

@@ -1,14 +1,61 @@
 //! The three stages as the step loop drives them: records in, outputs and metadata out.
 
 pub mod detect;
+pub mod encoder;
+pub mod recovery;
 pub mod route;
 pub mod score;
+pub mod source_decoder;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::event::kinds::Topic;
-use crate::log::Outgoing;
+
+/// A stage, as users name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum StageName {
+    /// Source records to the person partitions.
+    Route,
+    /// Person events to moments and counts.
+    Detect,
+    /// Counts to metrics and alerts.
+    Score,
+}
+
+impl StageName {
+    /// All, in the order of the data.
+    pub const ALL: [StageName; 3] = [StageName::Route, StageName::Detect, StageName::Score];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            StageName::Route => "route",
+            StageName::Detect => "detect",
+            StageName::Score => "score",
+        }
+    }
+
+    /// The own topic that it reads; `route` reads the source topics instead.
+    pub fn input(self) -> Option<&'static str> {
+        match self {
+            StageName::Route => None,
+            StageName::Detect => Some("person-events"),
+            StageName::Score => Some("brand-partials"),
+        }
+    }
+
+    /// The own topics that it writes.
+    pub fn outputs(self) -> &'static [&'static str] {
+        match self {
+            StageName::Route => &["person-events", "brand-partials", "late-events", "dead-letters"],
+            StageName::Detect => &["brand-partials", "moments"],
+            StageName::Score => {
+                &["brand-trust", "brand-trust-latest", "brand-trust-live", "pattern-trust", "alerts"]
+            }
+        }
+    }
+}
 
 /// Names of the topics.
 #[derive(Clone, Debug)]
@@ -36,17 +83,6 @@ impl Names {
     /// The name of an own topic, such as `moments`.
     pub fn own(&self, name: &str) -> Arc<str> {
         Arc::from(format!("{}{name}", self.prefix))
-    }
-}
-
-/// A public record as JSON, with a JSON key.
-fn json_record(topic: &Arc<str>, key: &serde_json::Value, record: &impl serde::Serialize) -> Outgoing {
-    Outgoing {
-        topic: Arc::clone(topic),
-        partition: None,
-        key: Some(key.to_string().into_bytes()),
-        value: serde_json::to_vec(record).expect("output records hold scalars under text keys only"),
-        headers: Vec::new(),
     }
 }
 

@@ -1,11 +1,13 @@
 //! `route` on a log: source records to the person partitions, with the sources' frontiers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::codec::canonical::encode_incident;
+use crate::codec::confluent::SchemaId;
 use crate::codec::frame::item::{ItemKind, put_other};
 use crate::codec::frame::{FrameBuilder, FrontierTable, SourceFrontier};
-use crate::codec::json::{self, Decoder};
+use crate::codec::json;
 use crate::codec::partial::Partial;
 use crate::config::TopicSettings;
 use crate::driver::clock::WallTime;
@@ -13,11 +15,13 @@ use crate::driver::replay::ledger::Account;
 use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
-use crate::event::raw::{RawEvent, RawRecord};
+use crate::event::raw::{RawEvent, RawIncident, RawRecord};
 use crate::event::reject::{Reason, Reject};
 use crate::fold::route::{Frontier, Route, Routed};
 use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
+use crate::registry::{Look, Schemas};
 
+use super::source_decoder::SourceDecoder;
 use super::{Names, brand_partition};
 
 /// How often a person partition gets a frontier table at least, milliseconds of wall time.
@@ -40,6 +44,8 @@ pub struct RouteSettings {
     pub source_partitions: BTreeMap<Topic, u32>,
     /// Settings of each source topic, in the order of [`Topic::ALL`].
     pub topics: Vec<TopicSettings>,
+    /// Schemas of records in Avro, if there is a registry.
+    pub schemas: Option<Schemas>,
     /// Size of a frame at which a step ends, bytes.
     pub frame_bytes: usize,
     /// How far ahead of the record's timestamp an event time may be, milliseconds.
@@ -67,7 +73,9 @@ pub struct RouteStage {
     sources: BTreeMap<TopicPartition, SourceState>,
     /// What became of the committed records.
     accounts: BTreeMap<TopicPartition, Account>,
-    decoders: [Option<Decoder>; Topic::ALL.len()],
+    decoders: [Option<SourceDecoder>; Topic::ALL.len()],
+    /// Sources whose next record waits for its schema.
+    waiting: BTreeMap<TopicPartition, SchemaId>,
     builders: Vec<FrameBuilder>,
     /// Whether the items of some partition fill a frame.
     is_full: bool,
@@ -84,6 +92,7 @@ impl RouteStage {
             sources: BTreeMap::new(),
             accounts: BTreeMap::new(),
             decoders: Default::default(),
+            waiting: BTreeMap::new(),
             builders: (0..partitions).map(|_| FrameBuilder::default()).collect(),
             is_full: false,
             last_table: vec![WallTime(i64::MIN); partitions],
@@ -115,7 +124,7 @@ impl RouteStage {
         frontier: &mut Frontier,
     ) -> Result<Routed, Reject> {
         let timestamp = record.timestamp_ms.unwrap_or(self.now.0);
-        if raw.event_time > timestamp + self.settings.max_future_skew_ms {
+        if raw.event_time > timestamp.saturating_add(self.settings.max_future_skew_ms) {
             return Err(Reject::new(Reason::Future, "event_time"));
         }
         let place = frontier.place(raw.event_time);
@@ -132,7 +141,7 @@ impl RouteStage {
         &mut self,
         of: (&TopicPartition, Topic),
         record: &RecordRef<'_>,
-        decoder: &mut Decoder,
+        decoder: &mut SourceDecoder,
         source: &mut SourceState,
         out: &mut Vec<Outgoing>,
     ) {
@@ -142,7 +151,7 @@ impl RouteStage {
         let outcome = match decoder.decode(record.value) {
             Ok(RawRecord::Event(raw)) => self.event(&raw, record, frontier),
             Ok(RawRecord::Incident(incident)) => {
-                self.incident(&incident.brand_id, record, out);
+                self.incident(&incident, out);
                 Ok(Routed::Logged)
             }
             Ok(RawRecord::Link(link)) => {
@@ -217,12 +226,13 @@ impl RouteStage {
         }
     }
 
-    fn incident(&self, brand: &str, record: &RecordRef<'_>, out: &mut Vec<Outgoing>) {
-        let mut value = Vec::new();
-        Partial::Incident(record.value.to_vec()).encode(&mut value);
+    fn incident(&self, incident: &RawIncident, out: &mut Vec<Outgoing>) {
+        let (mut datum, mut value) = (Vec::new(), Vec::new());
+        encode_incident(incident, &mut datum);
+        Partial::Incident(datum).encode(&mut value);
         out.push(Outgoing {
             topic: self.settings.names.own("brand-partials"),
-            partition: Some(brand_partition(brand, self.settings.brand_partitions)),
+            partition: Some(brand_partition(&incident.brand_id, self.settings.brand_partitions)),
             key: None,
             value,
             headers: Vec::new(),
@@ -247,6 +257,7 @@ impl Stage for RouteStage {
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.sources.remove(of);
+        self.waiting.remove(of);
         self.builders.iter_mut().for_each(|builder| builder.items.clear());
         self.is_full = false;
     }
@@ -264,10 +275,15 @@ impl Stage for RouteStage {
             return Ok(());
         };
         let slot = usize::from(topic.index());
-        let mut decoder = self.decoders[slot].take().unwrap_or_else(|| Decoder::new(topic));
-        while !self.is_full
-            && let Some(record) = records.next()
-        {
+        let mut decoder = self.decoders[slot].take().unwrap_or_else(|| {
+            SourceDecoder::new(topic, self.settings.topic(topic).format, self.settings.schemas.clone())
+        });
+        while !self.is_full {
+            if let Some(id) = records.peek_value().and_then(|value| decoder.waits_for(value)) {
+                self.waiting.insert(from.clone(), id);
+                break;
+            }
+            let Some(record) = records.next() else { break };
             self.record((from, topic), &record, &mut decoder, &mut source, out);
         }
         self.decoders[slot] = Some(decoder);
@@ -278,6 +294,13 @@ impl Stage for RouteStage {
 
     fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    fn held(&mut self, _now: WallTime) -> BTreeSet<TopicPartition> {
+        if let Some(schemas) = &self.settings.schemas {
+            self.waiting.retain(|_, id| schemas.look(*id) == Look::NotYet);
+        }
+        self.waiting.keys().cloned().collect()
     }
 
     fn asks_for_end(&self, now: WallTime) -> Vec<TopicPartition> {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Stage, Worker, WorkerError};
+use crate::driver::causes;
 use crate::driver::clock::{Clock, WallTime};
 use crate::driver::status::{Failing, PartitionStatus, Status};
 use crate::log::{Publishers, Source, TopicPartition};
 use crate::telemetry::occurrence::{
-    PartitionStalled, PartitionsChanged, Restored, StallOver, StepFailed, StepsRecovered, chain,
+    PartitionStalled, PartitionsChanged, Restored, StallOver, StepFailed, StepsRecovered,
 };
 
 /// How often partitions are looked at.
@@ -54,7 +55,7 @@ impl Observer {
     ) {
         match outcome {
             Ok(_) => self.recovered(),
-            Err(error) if error.is_passing() => self.failed(chain(error)),
+            Err(error) if error.is_passing() => self.failed(causes(error)),
             // It ends the worker, which tells why.
             Err(_) => {}
         }

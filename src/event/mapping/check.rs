@@ -42,7 +42,17 @@ impl Mapping {
     /// # Errors
     /// All problems, in the order of the mapping.
     pub fn check(&self) -> Result<Mapper, Vec<MappingProblem>> {
-        let mut check = Check { variables: &self.variables, problems: Vec::new() };
+        self.check_with(&BTreeMap::new())
+    }
+
+    /// Checks the mapping with some of its variables set anew, or those set that it uses and leaves open.
+    ///
+    /// # Errors
+    /// As of [`check`](Self::check), and variables that the mapping does not know.
+    pub fn check_with(&self, given: &BTreeMap<String, String>) -> Result<Mapper, Vec<MappingProblem>> {
+        let mut variables = self.variables.clone();
+        variables.extend(given.clone());
+        let mut check = Check { variables: &variables, used: BTreeSet::new(), problems: Vec::new() };
         check.whole(self);
         let skip_when = check.tests("skip_when", &self.skip_when);
         let events: Vec<Event> = self
@@ -51,6 +61,7 @@ impl Mapping {
             .enumerate()
             .filter_map(|(number, event)| check.event(&format!("event[{number}]"), event))
             .collect();
+        check.given(self, given);
         if !check.problems.is_empty() {
             return Err(check.problems);
         }
@@ -59,7 +70,7 @@ impl Mapping {
             format: self.format,
             columns: self.columns.clone(),
             json_columns: self.json_columns.iter().cloned().collect(),
-            variables: self.variables.clone(),
+            variables,
             skip_when,
             events,
         })
@@ -69,6 +80,7 @@ impl Mapping {
 /// The check under way.
 struct Check<'a> {
     variables: &'a BTreeMap<String, String>,
+    used: BTreeSet<String>,
     problems: Vec<MappingProblem>,
 }
 
@@ -102,17 +114,40 @@ impl Check<'_> {
         }
     }
 
+    /// Variables that were given must mean something.
+    fn given(&mut self, mapping: &Mapping, given: &BTreeMap<String, String>) {
+        for name in given.keys() {
+            if !mapping.variables.contains_key(name) && !self.used.contains(name) {
+                let known: BTreeSet<&str> =
+                    mapping.variables.keys().chain(&self.used).map(String::as_str).collect();
+                let known = known.into_iter().collect::<Vec<_>>().join(", ");
+                self.problem(
+                    &format!("variables.{name}"),
+                    format!("the mapping has no such variable; allowed: {known}"),
+                );
+            }
+        }
+    }
+
     fn path(&mut self, at: &str, text: &str) -> Option<Path> {
         match Path::parse(text) {
             Ok(Path::Variable(name)) if !self.variables.contains_key(&name) => {
-                let known: Vec<String> = self.variables.keys().map(|name| format!("`${name}`")).collect();
+                let known: Vec<String> = self.variables.keys().map(|name| format!(", `${name}`")).collect();
+                let known = known.concat();
                 self.problem(
                     at,
-                    format!("`${name}` is unknown; allowed: `$row`, `$source` {}", known.join(" ")),
+                    format!(
+                        "`${name}` is unknown: no variable `{name}` is set; known: `$row`, `$source`{known}"
+                    ),
                 );
                 None
             }
-            Ok(path) => Some(path),
+            Ok(path) => {
+                if let Path::Variable(name) = &path {
+                    self.used.insert(name.clone());
+                }
+                Some(path)
+            }
             Err(problem) => {
                 self.problem(at, problem);
                 None

@@ -180,6 +180,16 @@ impl Mapper {
         self.format
     }
 
+    /// The topic of the first event; what concerns a record as a whole is counted there.
+    pub fn main_topic(&self) -> Topic {
+        self.events.first().expect("a mapping without events is refused").topic
+    }
+
+    /// Whether it gives events of such topics.
+    pub fn gives(&self, of: impl Fn(Topic) -> bool) -> bool {
+        self.events.iter().any(|event| of(event.topic))
+    }
+
     /// Appends the canonical records that `record` gives to `out`.
     ///
     /// # Errors

@@ -20,4 +20,4 @@ pub use check::MappingProblem;
 pub use file::{Condition, Contains, EventRule, FieldRule, ForeignFormat, Mapping, Otherwise, Transform};
 pub use mapper::{Mapped, Mapper, MappingError, Outcome, RecordAt, ValueProblem};
 pub use presets::{PRESETS, preset};
-pub use reader::{ForeignRecord, ReadError};
+pub use reader::{ForeignRecord, RECORD_BYTES_MAX, ReadError, Records};

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::super::kinds::Topic;
 use super::*;
 
 fn problems(text: &str) -> Vec<String> {
@@ -157,16 +158,33 @@ fn a_failing_second_event_takes_the_first_back() {
 }
 
 #[test]
-fn presets_take_their_own_variables_only() {
+fn a_mapping_takes_the_variables_that_it_knows() {
     let set = |name: &str| std::collections::BTreeMap::from([(name.to_owned(), "men".to_owned())]);
-    let mapping = Mapping::from_preset("open-bandit-bts", &set("campaign")).expect("a mapping");
-    assert_eq!(mapping.variables["campaign"], "men");
-    assert_eq!(mapping.variables["brand"], "ZOZOTOWN");
-    let unknown = Mapping::from_preset("open-bandit-bts", &set("colour")).expect_err("unknown variable");
+    let mapping = Mapping::from_toml(preset("open-bandit-bts").expect("a preset")).expect("TOML");
+    let mapper = mapping.check_with(&set("campaign")).expect("no problems");
+    assert_eq!(mapper.variables["campaign"], "men");
+    assert_eq!(mapper.variables["brand"], "ZOZOTOWN");
+    let unknown = mapping.check_with(&set("colour")).expect_err("unknown variable");
     assert_eq!(
         unknown[0].to_string(),
         "variables.colour: the mapping has no such variable; allowed: basis, brand, campaign"
     );
-    let unknown = Mapping::from_preset("segmnt", &set("brand")).expect_err("unknown preset");
-    assert!(unknown[0].to_string().starts_with("preset: `segmnt` is unknown; allowed: breaches, "));
+}
+
+#[test]
+fn a_variable_that_is_left_open_must_be_given() {
+    let fields = format!("{BASE}kind = {{ constant = \"PAGE_VIEW\" }}\ncategory = {{ path = \"$shop\" }}");
+    let mapping = Mapping::from_toml(&format!(
+        "name = \"t\"\n[[event]]\ntopic = \"clickstream\"\n[event.fields]\n{fields}"
+    ))
+    .expect("TOML");
+    let set = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+    assert_eq!(
+        mapping.check_with(&set(&["shop"])).expect_err("brand is missing")[0].to_string(),
+        "event[0].fields.brand_id.path: `$brand` is unknown: no variable `brand` is set; known: `$row`, `$source`, `$shop`"
+    );
+    let mapper = mapping.check_with(&set(&["shop", "brand"])).expect("no problems");
+    assert_eq!(mapper.main_topic(), Topic::Clickstream);
+    let mapped = map(&mapper, &json!({"id": "1", "t": 1, "p": "x"})).expect("an event");
+    assert_eq!(mapped[0].record["category"], "x");
 }

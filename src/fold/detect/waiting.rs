@@ -9,7 +9,7 @@ use crate::codec::frame::item::{Item, ItemKind};
 use crate::codec::frame::{Frame, FrameError};
 use crate::event::kinds::Topic;
 
-use super::{Detect, Output};
+use super::{BATCH_ITEMS, Detect, Output, Placed};
 
 /// One partition of the person events: frames in, the frontier's moves and the fold's outputs out.
 pub struct Partition {
@@ -146,10 +146,16 @@ impl Partition {
             }
         }
         ready.sort_by(|a, b| a.place.cmp(&b.place).then_with(|| a.item().cmp_applied(&b.item())));
-        for waiting in &ready {
-            let applied =
-                self.detect.item(&waiting.item(), waiting.brand, waiting.place, &waiting.jurisdiction, out);
-            applied.expect("events are checked when they arrive");
+        let mut batch = Vec::with_capacity(BATCH_ITEMS);
+        for some in ready.chunks(BATCH_ITEMS) {
+            batch.clear();
+            batch.extend(some.iter().map(|waiting| Placed {
+                item: waiting.item(),
+                place: waiting.place,
+                brand: waiting.brand,
+                jurisdiction: &waiting.jurisdiction,
+            }));
+            self.detect.items(&batch, out).expect("events are checked when they arrive");
         }
         self.detect.advance(frontier, out);
     }

@@ -1,17 +1,21 @@
 //! What is done to a Kafka cluster outside the step loop: making topics, feeding and reading whole topics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResourceResult, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
+use super::inquiry::{Answer, Inquiry};
 use super::source::{is_passing, owned};
-use super::{CALL_WAIT, Connection, failure};
+use super::{CALL_WAIT, Connection, failure, failure_code};
 use crate::log::{LogError, Record};
 
 /// A topic to be.
@@ -41,18 +45,45 @@ pub enum TopicState {
 /// # Errors
 /// When the cluster cannot be asked.
 pub fn topic_states(connection: &Connection, names: &[&str]) -> Result<Vec<TopicState>, LogError> {
-    let doing = "asking for the topics";
-    let consumer: BaseConsumer = connection.config().create().map_err(|error| failure(doing, &error))?;
-    let metadata = consumer.fetch_metadata(None, CALL_WAIT).map_err(|error| failure(doing, &error))?;
-    Ok(names
-        .iter()
-        .map(|name| match metadata.topics().iter().find(|topic| topic.name() == *name) {
-            Some(topic) => {
-                TopicState::Partitions(i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX))
-            }
-            None => TopicState::Missing,
-        })
-        .collect())
+    let answers = Inquiry::new(connection)?.topics(names)?;
+    let state = |(name, answer): (&&str, Result<Answer, RDKafkaErrorCode>)| match answer {
+        Ok(answer) => Ok(TopicState::Partitions(answer.partitions)),
+        Err(RDKafkaErrorCode::UnknownTopicOrPartition) => Ok(TopicState::Missing),
+        Err(code) => Err(failure_code(&format!("asking for topic {name}"), code)),
+    };
+    names.iter().zip(answers).map(state).collect()
+}
+
+/// The settings that hold for topics, by Kafka's names, in the order asked for.
+///
+/// # Errors
+/// When the cluster cannot be asked, or does not tell of one of them.
+pub fn topic_settings(
+    connection: &Connection,
+    names: &[&str],
+) -> Result<Vec<BTreeMap<String, String>>, LogError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let doing = "asking for the settings of topics";
+    let failed = |error: KafkaError| failure(doing, &error);
+    let admin: AdminClient<DefaultClientContext> = connection.config().create().map_err(failed)?;
+    let topics: Vec<ResourceSpecifier<'_>> =
+        names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let options = AdminOptions::new().request_timeout(Some(CALL_WAIT));
+    let described = runtime(doing)?.block_on(admin.describe_configs(&topics, &options)).map_err(failed)?;
+    let settings = |(name, described): (&&str, ConfigResourceResult)| match described {
+        Ok(topic) => {
+            Ok(topic.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+        }
+        Err(code) => Err(failure_code(&format!("asking for the settings of topic {name}"), code)),
+    };
+    names.iter().zip(described).map(settings).collect()
+}
+
+fn runtime(doing: &str) -> Result<tokio::runtime::Runtime, LogError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.map_err(|error| LogError::Fatal { doing: doing.to_owned(), cause: error.to_string() })
 }
 
 /// Makes topics; one that is there already is left alone.
@@ -71,17 +102,11 @@ pub fn create_topics(connection: &Connection, plans: &[TopicPlan]) -> Result<(),
         })
         .collect();
     let options = AdminOptions::new().operation_timeout(Some(CALL_WAIT));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime =
-        runtime.map_err(|error| LogError::Fatal { doing: doing.to_owned(), cause: error.to_string() })?;
-    let results = runtime.block_on(admin.create_topics(&topics, &options)).map_err(failed)?;
+    let results = runtime(doing)?.block_on(admin.create_topics(&topics, &options)).map_err(failed)?;
     for result in results {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((name, code)) => {
-                let doing = format!("making topic {name}");
-                return Err(LogError::Fatal { doing, cause: code.to_string() });
-            }
+            Err((name, code)) => return Err(failure_code(&format!("making topic {name}"), code)),
         }
     }
     Ok(())
@@ -132,6 +157,11 @@ impl Feeder {
     }
 }
 
+/// The group of readers that only look: no member ever joins it and nothing is committed for it.
+pub fn reading_group(group: &str) -> String {
+    format!("{group}-reading")
+}
+
 /// All committed records of a topic that are there now, by partition.
 ///
 /// # Errors
@@ -141,7 +171,7 @@ pub fn read_topic(connection: &Connection, topic: &str) -> Result<Vec<Vec<Record
     let failed = |error: KafkaError| failure(&doing, &error);
     let mut config = connection.config();
     config
-        .set("group.id", format!("{}-reading", connection.instance))
+        .set("group.id", reading_group(&connection.group))
         .set("isolation.level", "read_committed")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true");

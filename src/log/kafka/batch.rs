@@ -57,6 +57,11 @@ impl Message {
         (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), length) })
     }
 
+    fn value(&self) -> &[u8] {
+        let raw = self.raw();
+        Self::bytes(raw.payload, raw.len).unwrap_or_default()
+    }
+
     fn record(&self) -> RecordRef<'_> {
         let raw = self.raw();
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
@@ -66,7 +71,7 @@ impl Message {
             offset: raw.offset,
             timestamp_ms: (timestamp >= 0).then_some(timestamp),
             key: Self::bytes(raw.key, raw.key_len),
-            value: Self::bytes(raw.payload, raw.len).unwrap_or_default(),
+            value: self.value(),
             headers: self,
         }
     }
@@ -128,6 +133,10 @@ impl KafkaRecords {
 impl Records for KafkaRecords {
     fn peek(&self) -> Option<i64> {
         self.messages.as_slice().first().map(Message::offset)
+    }
+
+    fn peek_value(&self) -> Option<&[u8]> {
+        self.messages.as_slice().first().map(Message::value)
     }
 
     fn next(&mut self) -> Option<RecordRef<'_>> {

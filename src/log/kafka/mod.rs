@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod batch;
+pub mod inquiry;
 mod publisher;
 mod source;
 
@@ -15,6 +16,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::Config;
+use crate::config::sections::Mechanism;
 use crate::log::LogError;
 
 pub use batch::KafkaRecords;
@@ -63,6 +65,8 @@ fn secret(file: Option<&str>, variable: Option<&str>) -> Result<Option<String>, 
 pub struct Connection {
     /// Settings of the client, by the names of its library; `bootstrap.servers` at least.
     pub client: Vec<(String, String)>,
+    /// What the names of all groups begin with.
+    pub group: String,
     /// Stable name of this instance.
     pub instance: String,
     /// How long the group waits for an instance that says nothing, milliseconds.
@@ -80,6 +84,7 @@ impl Connection {
         let kafka = crate::config::sections::Kafka::default();
         Connection {
             client,
+            group: instance.to_owned(),
             instance: instance.to_owned(),
             session_timeout_ms: kafka.session_timeout_ms,
             max_poll_interval_ms: kafka.max_poll_interval_ms,
@@ -97,22 +102,41 @@ impl Connection {
             ("bootstrap.servers".to_owned(), kafka.brokers.join(",")),
             ("security.protocol".to_owned(), kafka.security.protocol().to_owned()),
         ];
-        let mut set = |name: &str, value: &Option<String>| {
-            client.extend(value.iter().map(|value| (name.to_owned(), value.clone())));
+        let mut set = |name: &str, value: Option<&str>| {
+            client.extend(value.map(|value| (name.to_owned(), value.to_owned())));
         };
-        set("ssl.ca.location", &kafka.ca_file);
-        set("ssl.certificate.location", &kafka.cert_file);
-        set("ssl.key.location", &kafka.cert_key_file);
-        set("sasl.mechanism", &kafka.mechanism.map(|mechanism| mechanism.name().to_owned()));
-        set("sasl.username", &kafka.user);
-        set("sasl.password", &secret(kafka.password_file.as_deref(), kafka.password_env.as_deref())?);
+        if kafka.security.has_tls() {
+            // Where systems keep their certificates: the library is not linked against the system's.
+            set("ssl.ca.location", kafka.ca_file.as_deref().or(Some("probe")));
+        }
+        set("ssl.certificate.location", kafka.cert_file.as_deref());
+        set("ssl.key.location", kafka.cert_key_file.as_deref());
+        set("sasl.mechanism", kafka.mechanism.map(Mechanism::name));
+        let secret = secret(kafka.password_file.as_deref(), kafka.password_env.as_deref())?;
+        let (user, secret) = (kafka.user.as_deref(), secret.as_deref());
+        if kafka.mechanism == Some(Mechanism::OauthBearer) {
+            set("sasl.oauthbearer.method", Some("oidc"));
+            set("sasl.oauthbearer.client.id", user);
+            set("sasl.oauthbearer.client.secret", secret);
+            set("sasl.oauthbearer.token.endpoint.url", kafka.token_url.as_deref());
+            set("sasl.oauthbearer.scope", kafka.token_scope.as_deref());
+            set("https.ca.location", kafka.token_ca_file.as_deref());
+        } else {
+            set("sasl.username", user);
+            set("sasl.password", secret);
+        }
         Ok(Connection {
             client,
+            group: kafka.group_id.clone(),
             instance: kafka.instance_id.clone().unwrap_or_else(host_name),
             session_timeout_ms: kafka.session_timeout_ms,
             max_poll_interval_ms: kafka.max_poll_interval_ms,
             transaction_timeout_ms: kafka.transaction_timeout_ms,
         })
+    }
+
+    fn has_tokens(&self) -> bool {
+        self.client.iter().any(|(name, _)| name == "sasl.oauthbearer.method")
     }
 
     fn config(&self) -> ClientConfig {
@@ -131,17 +155,33 @@ fn host_name() -> String {
 
 /// What the loop must do about an error of the client.
 fn failure(doing: &str, error: &KafkaError) -> LogError {
-    let (doing, cause) = (doing.to_owned(), error.to_string());
-    match error.rdkafka_error_code() {
+    sorted(doing, error.rdkafka_error_code(), error.to_string())
+}
+
+/// As [`failure`], of a code alone.
+fn failure_code(doing: &str, code: RDKafkaErrorCode) -> LogError {
+    sorted(doing, Some(code), code.to_string())
+}
+
+fn sorted(doing: &str, code: Option<RDKafkaErrorCode>, cause: String) -> LogError {
+    let doing = doing.to_owned();
+    match code {
         Some(
             RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::GroupAuthorizationFailed
             | RDKafkaErrorCode::ClusterAuthorizationFailed
-            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
-            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed,
+        ) => LogError::Refused {
+            doing,
+            cause: format!("{cause}; `trustline topics acls` prints what to allow"),
+        },
+        Some(
+            RDKafkaErrorCode::Authentication
             | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::UnsupportedSASLMechanism
-            | RDKafkaErrorCode::UnsupportedVersion
+            | RDKafkaErrorCode::UnsupportedSASLMechanism,
+        ) => LogError::Refused { doing, cause },
+        Some(
+            RDKafkaErrorCode::UnsupportedVersion
             | RDKafkaErrorCode::Fatal
             | RDKafkaErrorCode::InvalidArgument,
         ) => LogError::Fatal { doing, cause },

@@ -41,7 +41,7 @@ impl Publishers<KafkaSource> for KafkaPublishers {
             .set("compression.type", "lz4")
             .set("partitioner", "murmur2_random")
             .set("message.max.bytes", "2000000");
-        let doing = format!("starting the producer {}", self.name);
+        let doing = format!("starting the producer of transactional id {}", self.name);
         let failed = |error: KafkaError| failure(&doing, &error);
         let producer: ThreadedProducer<Context> =
             config.create_with_context(Context::default()).map_err(failed)?;
@@ -97,7 +97,7 @@ impl Publisher<KafkaSource> for KafkaPublisher {
             |(topic, error)| (format!("writing to {topic}"), error),
         );
         Err(match failure(&doing, &error) {
-            fatal @ LogError::Fatal { .. } => fatal,
+            last @ (LogError::Fatal { .. } | LogError::Refused { .. }) => last,
             _ if is_stale(&error) => LogError::Stale { cause: error.to_string() },
             _ => LogError::Aborted { cause: format!("{doing}: {error}") },
         })

@@ -94,6 +94,8 @@ pub struct KafkaSource {
     queue: Queue,
     consumer: Arc<BaseConsumer<Context>>,
     group: String,
+    /// Whether it logs in with tokens, which expire.
+    has_tokens: bool,
     lost_offsets: LostOffsets,
     reading: BTreeMap<TopicPartition, Reading>,
     /// Names of the client's topic handles.
@@ -145,6 +147,7 @@ impl KafkaSource {
             queue,
             consumer: Arc::new(consumer),
             group: group.to_owned(),
+            has_tokens: connection.has_tokens(),
             lost_offsets,
             reading: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -174,6 +177,14 @@ impl KafkaSource {
                 return Err(LogError::Fatal { doing, cause });
             }
             Some(Err(error)) if is_passing(&error) => {}
+            // The client asks for a token long before the old one expires, and again if it gets none.
+            Some(Err(error))
+                if self.has_tokens
+                    && error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) =>
+            {
+                let doing = "asking for a token or logging in with it".to_owned();
+                return Err(LogError::Unavailable { doing, cause: error.to_string() });
+            }
             Some(Err(error)) => return Err(failure(&format!("reading for group {}", self.group), &error)),
         }
         loop {

@@ -231,6 +231,10 @@ impl Records for MemoryRecords {
         self.records.get(self.taken).map(|record| record.offset)
     }
 
+    fn peek_value(&self) -> Option<&[u8]> {
+        self.records.get(self.taken).map(|record| record.value.as_slice())
+    }
+
     fn next(&mut self) -> Option<RecordRef<'_>> {
         let record = self.records.get(self.taken)?;
         self.taken += 1;

@@ -1,6 +1,6 @@
 //! The pairs as bytes: each as it lies in its slot, in the order of person and brand.
 
-use super::{HEAD, PairKey, Store};
+use super::{HEAD, PairKey, Store, slot_bytes};
 use crate::fold::saved::{Reader, Saved, StateError};
 use crate::patterns::state::Record;
 
@@ -11,7 +11,7 @@ impl Store {
     /// Person, brand, length and record of every pair, in no order.
     fn slots(&self) -> impl Iterator<Item = &[u8]> {
         self.table.iter().map(|handle| {
-            let slot = self.bytes_of(*handle);
+            let slot = slot_bytes(&self.slabs, *handle);
             &slot[..HEAD + usize::from(u16::from_le_bytes([slot[20], slot[21]]))]
         })
     }
@@ -49,7 +49,7 @@ impl Store {
             if pair.brand as usize >= brands || !record.try_load(self.windows, from.take(length)?) {
                 return Err(StateError::Damaged("pair"));
             }
-            self.save(&pair, &record);
+            self.save(&pair, None, &record);
         }
         Ok(())
     }
