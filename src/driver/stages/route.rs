@@ -11,6 +11,8 @@ use crate::codec::json;
 use crate::codec::partial::Partial;
 use crate::config::TopicSettings;
 use crate::driver::clock::WallTime;
+use crate::driver::replay::ledger::Account;
+use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
 use crate::event::raw::{RawEvent, RawIncident, RawRecord};
@@ -60,6 +62,8 @@ impl RouteSettings {
 struct SourceState {
     frontier: Frontier,
     last_record: WallTime,
+    /// What became of the records that are not committed yet.
+    account: Account,
 }
 
 /// The stage.
@@ -67,6 +71,8 @@ pub struct RouteStage {
     settings: RouteSettings,
     route: Route,
     sources: BTreeMap<TopicPartition, SourceState>,
+    /// What became of the committed records.
+    accounts: BTreeMap<TopicPartition, Account>,
     decoders: [Option<SourceDecoder>; Topic::ALL.len()],
     /// Sources whose next record waits for its schema.
     waiting: BTreeMap<TopicPartition, SchemaId>,
@@ -84,6 +90,7 @@ impl RouteStage {
         RouteStage {
             route,
             sources: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             decoders: Default::default(),
             waiting: BTreeMap::new(),
             builders: (0..partitions).map(|_| FrameBuilder::default()).collect(),
@@ -115,7 +122,7 @@ impl RouteStage {
         raw: &RawEvent<'_>,
         record: &RecordRef<'_>,
         frontier: &mut Frontier,
-    ) -> Result<Option<i64>, Reject> {
+    ) -> Result<Routed, Reject> {
         let timestamp = record.timestamp_ms.unwrap_or(self.now.0);
         if raw.event_time > timestamp.saturating_add(self.settings.max_future_skew_ms) {
             return Err(Reject::new(Reason::Future, "event_time"));
@@ -127,10 +134,7 @@ impl RouteStage {
             .route
             .event(raw, place, false, |person| Self::person_items(builders, is_full, frame_bytes, person));
         frontier.raise(raw.event_time, timestamp, self.settings.topic(raw.topic).out_of_orderness_ms);
-        Ok(match routed {
-            Routed::TooLate { by_ms } => Some(by_ms),
-            Routed::Logged | Routed::Exempt => None,
-        })
+        Ok(routed)
     }
 
     fn record(
@@ -138,19 +142,21 @@ impl RouteStage {
         of: (&TopicPartition, Topic),
         record: &RecordRef<'_>,
         decoder: &mut SourceDecoder,
-        frontier: &mut Frontier,
+        source: &mut SourceState,
         out: &mut Vec<Outgoing>,
     ) {
         let (from, topic) = of;
+        let SourceState { frontier, account, .. } = source;
+        account.read += 1;
         let outcome = match decoder.decode(record.value) {
             Ok(RawRecord::Event(raw)) => self.event(&raw, record, frontier),
             Ok(RawRecord::Incident(incident)) => {
                 self.incident(&incident, out);
-                Ok(None)
+                Ok(Routed::Logged)
             }
             Ok(RawRecord::Link(link)) => {
                 self.route.links.insert(link);
-                Ok(None)
+                Ok(Routed::Logged)
             }
             Ok(RawRecord::Erasure(erasure)) => {
                 for key in self.route.erasure(&erasure).keys {
@@ -158,18 +164,21 @@ impl RouteStage {
                     let items = Self::person_items(builders, is_full, self.settings.frame_bytes, &key);
                     put_other(items, ItemKind::Erasure, erasure.requested_time, &key, 0);
                 }
-                Ok(None)
+                Ok(Routed::Logged)
             }
             Err(reject) => Err(reject),
         };
         match outcome {
-            Ok(None) => {}
-            Ok(Some(by_ms)) => {
+            Ok(Routed::Logged) => account.applied += 1,
+            Ok(Routed::Exempt) => account.exempt += 1,
+            Ok(Routed::TooLate { by_ms }) => {
+                account.too_late += 1;
                 let reason = ("trustline.reason".to_owned(), b"too_late".to_vec());
                 let lateness = ("trustline.lateness-ms".to_owned(), by_ms.to_string().into_bytes());
                 out.push(self.aside("late-events", from, record, vec![reason, lateness]));
             }
             Err(reject) => {
+                account.dead_lettered += 1;
                 if topic.is_person_events()
                     && let Some(place) = frontier.at()
                 {
@@ -241,7 +250,8 @@ impl Stage for RouteStage {
     ) -> Result<Option<i64>, StageError> {
         let committed = position.and_then(|position| position.metadata.strip_prefix("f1:")?.parse().ok());
         let frontier = committed.map_or_else(Frontier::default, Frontier::restored);
-        self.sources.insert(of.clone(), SourceState { frontier, last_record: self.now });
+        let source = SourceState { frontier, last_record: self.now, account: Account::default() };
+        self.sources.insert(of.clone(), source);
         Ok(position.map(|position| position.next))
     }
 
@@ -258,7 +268,7 @@ impl Stage for RouteStage {
         records: &mut dyn Records,
         out: &mut Vec<Outgoing>,
     ) -> Result<(), StageError> {
-        let (Some(topic), Some(source)) =
+        let (Some(topic), Some(mut source)) =
             (self.settings.names.source_of(&from.topic), self.sources.get(from).copied())
         else {
             while records.next().is_some() {}
@@ -268,17 +278,17 @@ impl Stage for RouteStage {
         let mut decoder = self.decoders[slot].take().unwrap_or_else(|| {
             SourceDecoder::new(topic, self.settings.topic(topic).format, self.settings.schemas.clone())
         });
-        let mut frontier = source.frontier;
         while !self.is_full {
             if let Some(id) = records.peek_value().and_then(|value| decoder.waits_for(value)) {
                 self.waiting.insert(from.clone(), id);
                 break;
             }
             let Some(record) = records.next() else { break };
-            self.record((from, topic), &record, &mut decoder, &mut frontier, out);
+            self.record((from, topic), &record, &mut decoder, &mut source, out);
         }
         self.decoders[slot] = Some(decoder);
-        self.sources.insert(from.clone(), SourceState { frontier, last_record: self.now });
+        source.last_record = self.now;
+        self.sources.insert(from.clone(), source);
         Ok(())
     }
 
@@ -361,6 +371,25 @@ impl Stage for RouteStage {
     fn metadata(&self, of: &TopicPartition) -> String {
         let frontier = self.sources.get(of).and_then(|source| source.frontier.at());
         frontier.map_or_else(String::new, |frontier| format!("f1:{frontier}"))
+    }
+
+    fn committed(&mut self, of: &TopicPartition, _next: i64, _now: WallTime) {
+        if let Some(source) = self.sources.get_mut(of) {
+            self.accounts.entry(of.clone()).or_default().add(&std::mem::take(&mut source.account));
+        }
+    }
+
+    fn gauges(&self, of: &TopicPartition) -> Gauges {
+        let topic = self.settings.names.source_of(&of.topic);
+        let frontier = self.sources.get(of).and_then(|source| source.frontier.at());
+        let slack = topic.map_or(0, |topic| self.settings.topic(topic).out_of_orderness_ms);
+        let account = self.accounts.get(of).copied().unwrap_or_default();
+        Gauges {
+            frontier,
+            newest_event: frontier.map(|frontier| frontier + slack),
+            accounts: topic.map(|topic| (topic, account)).into_iter().collect(),
+            ..Gauges::default()
+        }
     }
 }
 
