@@ -101,6 +101,9 @@ pub struct KafkaSource {
     /// Names of the client's topic handles.
     names: BTreeMap<*const c_void, Arc<str>>,
     ready: VecDeque<Inbound<KafkaRecords>>,
+    connection: Connection,
+    /// Asks for positions without waiting for transactions.
+    glancing: Option<BaseConsumer>,
     asked: Option<Instant>,
 }
 
@@ -152,6 +155,8 @@ impl KafkaSource {
             reading: BTreeMap::new(),
             names: BTreeMap::new(),
             ready: VecDeque::new(),
+            connection: connection.clone(),
+            glancing: None,
             asked: None,
         })
     }
@@ -213,6 +218,32 @@ impl KafkaSource {
                 },
             }
         }
+    }
+
+    fn positions_of<C: ConsumerContext + 'static>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        of: &[TopicPartition],
+    ) -> Result<Vec<Option<Position>>, LogError> {
+        let doing = format!("asking for the committed positions of group {}", self.group);
+        let failed = |error: KafkaError| failure(&doing, &error);
+        let mut list = TopicPartitionList::new();
+        for partition in of {
+            list.add_partition(&partition.topic, partition.partition);
+        }
+        let committed = consumer.committed_offsets(list, CALL_WAIT).map_err(failed)?;
+        of.iter()
+            .map(|of| {
+                let Some(element) = committed.find_partition(&of.topic, of.partition) else {
+                    return Ok(None);
+                };
+                element.error().map_err(failed)?;
+                Ok(match element.offset() {
+                    Offset::Offset(next) => Some(Position { next, metadata: element.metadata().to_owned() }),
+                    _ => None,
+                })
+            })
+            .collect()
     }
 
     /// The committed positions, checked against what the log still holds.
@@ -383,25 +414,24 @@ impl Source for KafkaSource {
     }
 
     fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
-        let doing = format!("asking for the committed positions of group {}", self.group);
-        let failed = |error: KafkaError| failure(&doing, &error);
-        let mut list = TopicPartitionList::new();
-        for partition in of {
-            list.add_partition(&partition.topic, partition.partition);
+        self.positions_of(&self.consumer, of)
+    }
+
+    fn glance(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
+        // Only a reader of uncommitted records is told positions that a transaction is about to change.
+        if self.glancing.is_none() {
+            let mut config = self.connection.config();
+            config
+                .set("group.id", &self.group)
+                .set("isolation.level", "read_uncommitted")
+                .set("enable.auto.commit", "false");
+            let doing = format!("asking for the positions of group {}", self.group);
+            self.glancing = Some(config.create().map_err(|error| failure(&doing, &error))?);
         }
-        let committed = self.consumer.committed_offsets(list, CALL_WAIT).map_err(failed)?;
-        of.iter()
-            .map(|of| {
-                let Some(element) = committed.find_partition(&of.topic, of.partition) else {
-                    return Ok(None);
-                };
-                element.error().map_err(failed)?;
-                Ok(match element.offset() {
-                    Offset::Offset(next) => Some(Position { next, metadata: element.metadata().to_owned() }),
-                    _ => None,
-                })
-            })
-            .collect()
+        match &self.glancing {
+            Some(glancing) => self.positions_of(glancing, of),
+            None => Ok(vec![None; of.len()]),
+        }
     }
 
     fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition> {
