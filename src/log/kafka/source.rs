@@ -33,11 +33,17 @@ enum Change {
 #[derive(Default)]
 struct Context {
     changes: Mutex<VecDeque<Change>>,
+    /// What the last error was about: the error itself names no topic.
+    said: Mutex<Option<String>>,
     /// Handle of the queue that partitions put their records into.
     queue: AtomicUsize,
 }
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    fn error(&self, _error: KafkaError, reason: &str) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+}
 
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
@@ -185,7 +191,11 @@ impl KafkaSource {
                 let doing = "asking for a token or logging in with it".to_owned();
                 return Err(LogError::Unavailable { doing, cause: error.to_string() });
             }
-            Some(Err(error)) => return Err(failure(&format!("reading for group {}", self.group), &error)),
+            Some(Err(error)) => {
+                let said = &self.consumer.context().said;
+                let said = said.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+                return Err(failure(&format!("reading for group {}: {said}", self.group), &error));
+            }
         }
         loop {
             let changes = &self.consumer.context().changes;
