@@ -210,9 +210,10 @@ fn a_cluster_that_allows_no_more_than_it_must() {
     let key = folder.path().join("key");
     std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
     let settings = format!(
-        "{}[privacy]\nkey_file = \"{}\"\n[kafka]\nsession_timeout_ms = 6000\n",
+        "{}[privacy]\nkey_file = \"{}\"\n[kafka]\nsession_timeout_ms = 6000\n[state]\nurl = \"file:{}\"\n",
         support::text(2, 2),
-        key.display()
+        key.display(),
+        folder.path().join("state").display()
     );
     std::fs::write(&config, &settings).unwrap();
     let (admin, user) = (Login::scram(&broker, "admin"), Login::scram(&broker, "trustline"));
