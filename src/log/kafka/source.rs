@@ -35,7 +35,7 @@ struct Context {
     changes: Mutex<VecDeque<Change>>,
     /// What the last error was about: the error itself names no topic.
     said: Mutex<Option<String>>,
-    /// Handle of the queue that partitions put their records into.
+    /// Handle of the queue that partitions put their records into; 0 where there is none any longer.
     queue: AtomicUsize,
 }
 
@@ -48,7 +48,10 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let (list, queue) = match rebalance {
-            Rebalance::Assign(list) => (list, Some(self.queue.load(Ordering::Acquire))),
+            Rebalance::Assign(list) => {
+                let own = self.queue.load(Ordering::Acquire);
+                (list, (own != 0).then_some(own))
+            }
             Rebalance::Revoke(list) => (list, None),
             Rebalance::Error(_) => return,
         };
@@ -341,6 +344,13 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::OperationTimedOut
         )
     )
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        // The queue goes before the consumer, which serves what is left of a rebalance while it is closed.
+        self.consumer.context().queue.store(0, Ordering::Release);
+    }
 }
 
 impl Source for KafkaSource {
