@@ -33,16 +33,25 @@ enum Change {
 #[derive(Default)]
 struct Context {
     changes: Mutex<VecDeque<Change>>,
-    /// Handle of the queue that partitions put their records into.
+    /// What the last error was about: the error itself names no topic.
+    said: Mutex<Option<String>>,
+    /// Handle of the queue that partitions put their records into; 0 where there is none any longer.
     queue: AtomicUsize,
 }
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    fn error(&self, _error: KafkaError, reason: &str) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+}
 
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let (list, queue) = match rebalance {
-            Rebalance::Assign(list) => (list, Some(self.queue.load(Ordering::Acquire))),
+            Rebalance::Assign(list) => {
+                let own = self.queue.load(Ordering::Acquire);
+                (list, (own != 0).then_some(own))
+            }
             Rebalance::Revoke(list) => (list, None),
             Rebalance::Error(_) => return,
         };
@@ -190,7 +199,11 @@ impl KafkaSource {
                 let doing = "asking for a token or logging in with it".to_owned();
                 return Err(LogError::Unavailable { doing, cause: error.to_string() });
             }
-            Some(Err(error)) => return Err(failure(&format!("reading for group {}", self.group), &error)),
+            Some(Err(error)) => {
+                let said = &self.consumer.context().said;
+                let said = said.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+                return Err(failure(&format!("reading for group {}: {said}", self.group), &error));
+            }
         }
         loop {
             let changes = &self.consumer.context().changes;
@@ -362,6 +375,13 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::OperationTimedOut
         )
     )
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        // The queue goes before the consumer, which serves what is left of a rebalance while it is closed.
+        self.consumer.context().queue.store(0, Ordering::Release);
+    }
 }
 
 impl Source for KafkaSource {
