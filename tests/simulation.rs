@@ -5,20 +5,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use support::{EVENTS, Input, OUTPUTS};
-use trustline::driver::clock::{Clock, WallTime};
+use support::instances::{Choices, Instance, STAGES, Scripted, StageName, log};
+use support::{EVENTS, Input};
+use trustline::driver::assembly::Assembly;
 use trustline::driver::replay::Outcome;
-use trustline::driver::stages::detect::DetectStage;
 use trustline::driver::stages::recovery::Keeping;
-use trustline::driver::stages::route::RouteStage;
-use trustline::driver::stages::score::ScoreStage;
-use trustline::driver::worker::Worker;
 use trustline::event::kinds::Topic;
-use trustline::log::memory::{Call, Fault, MemoryLog, MemoryPublishers, MemorySource};
+use trustline::log::memory::{Call, Fault, MemoryLog};
 use trustline::state::SnapshotStore;
 
 mod support;
@@ -62,43 +57,9 @@ fn the_same_seed_gives_the_same_log() {
     assert!(log(7) == log(7));
 }
 
-/// A generator of choices: SplitMix64.
-struct Choices(u64);
-
-impl Choices {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
-
-/// A clock that a test moves.
-#[derive(Clone, Default)]
-struct Scripted(Arc<AtomicI64>);
-
-impl Clock for Scripted {
-    fn now(&self) -> WallTime {
-        WallTime(self.0.load(Ordering::Relaxed))
-    }
-}
-
-type Of<T> = Worker<MemorySource, MemoryPublishers, T, Scripted>;
-
-enum Instance {
-    Route(Box<Of<RouteStage>>),
-    Detect(Box<Of<DetectStage>>),
-    Score(Box<Of<ScoreStage>>),
-}
-
 struct Simulation<'a> {
     input: &'a Input,
+    assembly: Assembly,
     log: MemoryLog,
     clock: Scripted,
     choices: Choices,
@@ -106,8 +67,6 @@ struct Simulation<'a> {
     fed: BTreeMap<Topic, usize>,
     started: u64,
     faults: Arc<Faults>,
-    /// With odd seeds states come from snapshots, with even ones from the log alone.
-    keeping: Option<Keeping>,
 }
 
 /// How often each fault was injected.
@@ -122,31 +81,26 @@ impl Faults {
 
 impl<'a> Simulation<'a> {
     fn new(input: &'a Input, seed: u64) -> Simulation<'a> {
-        let mut topics: Vec<(String, usize)> =
-            EVENTS.iter().map(|topic| (topic.symbol().to_owned(), 1)).collect();
-        topics.push(("t.person-events".to_owned(), PERSON_PARTITIONS as usize));
-        topics.push(("t.brand-partials".to_owned(), BRAND_PARTITIONS as usize));
-        for name in OUTPUTS.iter().chain(&["brand-trust-latest", "brand-trust-live"]) {
-            topics.push((format!("t.{name}"), 2));
-        }
-        let topics: Vec<(&str, usize)> = topics.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        let mut assembly = support::assembly(PERSON_PARTITIONS, BRAND_PARTITIONS);
+        // With odd seeds states come from snapshots, with even ones from the log alone.
+        assembly.keeping = (seed % 2 == 1).then(|| Keeping {
+            store: Arc::new(SnapshotStore::open("memory:", &[]).unwrap()),
+            every_ms: 500,
+            in_background: false,
+            rebuild: false,
+        });
         let mut simulation = Simulation {
             input,
-            log: MemoryLog::new(&topics),
+            log: log(&assembly, 1),
+            assembly,
             clock: Scripted::default(),
             choices: Choices(seed),
             instances: Vec::new(),
             fed: BTreeMap::new(),
             started: 0,
             faults: Arc::default(),
-            keeping: (seed % 2 == 1).then(|| Keeping {
-                store: Arc::new(SnapshotStore::open("memory:", &[]).unwrap()),
-                every_ms: 500,
-                in_background: false,
-                rebuild: false,
-            }),
         };
-        for stage in 0..3 {
+        for stage in STAGES {
             for _ in 0..1 + simulation.choices.below(3) {
                 let instance = simulation.start(stage);
                 simulation.instances.push(instance);
@@ -155,7 +109,7 @@ impl<'a> Simulation<'a> {
         simulation
     }
 
-    fn start(&mut self, stage: usize) -> Instance {
+    fn start(&mut self, stage: StageName) -> Instance {
         self.started += 1;
         let mut faults = Choices(self.choices.next());
         let counts = Arc::clone(&self.faults);
@@ -170,38 +124,10 @@ impl<'a> Simulation<'a> {
             Some(fault)
         });
         let publishers = publishers.with_faults(self.failing_calls());
-        let clock = self.clock.clone();
-        let mut assembly = support::assembly(PERSON_PARTITIONS, BRAND_PARTITIONS);
-        assembly.keeping = self.keeping.clone();
-        match stage {
-            0 => {
-                let topics: Vec<&str> = EVENTS.iter().map(|topic| topic.symbol()).collect();
-                let source = self.log.reader("route", &topics).with_faults(self.failing_calls());
-                let partitions = EVENTS.iter().map(|topic| (*topic, 1)).collect();
-                let stage = assembly.route_stage(assembly.route(), &partitions, clock.now());
-                Instance::Route(Box::new(Worker::new(source, publishers, stage, clock)))
-            }
-            1 => {
-                let source =
-                    self.log.reader("detect", &["t.person-events"]).with_faults(self.failing_calls());
-                Instance::Detect(Box::new(Worker::new(
-                    source,
-                    publishers,
-                    assembly.detect_stage().unwrap(),
-                    clock,
-                )))
-            }
-            _ => {
-                let source =
-                    self.log.reader("score", &["t.brand-partials"]).with_faults(self.failing_calls());
-                Instance::Score(Box::new(Worker::new(
-                    source,
-                    publishers,
-                    assembly.score_stage().unwrap(),
-                    clock,
-                )))
-            }
-        }
+        let calls = self.failing_calls();
+        let site = (&self.log, &self.clock, &self.assembly);
+        let route = self.assembly.route();
+        Instance::start(stage, site, route, publishers, |source| source.with_faults(calls))
     }
 
     /// Calls that fail now and then, as those to a broker do while it has no leader.
@@ -222,18 +148,13 @@ impl<'a> Simulation<'a> {
         let mut left = 100 * self.instances.len();
         while left > 0 {
             let fed_all = !self.feed();
-            self.clock.0.fetch_add(self.choices.below(200) as i64, Ordering::Relaxed);
+            self.clock.advance(self.choices.below(200) as i64);
             let at = self.choices.below(self.instances.len());
             if !fed_all && self.choices.below(20) == 0 {
                 self.crash(at);
                 continue;
             }
-            let busy = match &mut self.instances[at] {
-                Instance::Route(worker) => worker.step(Duration::ZERO),
-                Instance::Detect(worker) => worker.step(Duration::ZERO),
-                Instance::Score(worker) => worker.step(Duration::ZERO),
-            };
-            match busy {
+            match self.instances[at].step() {
                 Ok(_) => {}
                 Err(error) if error.is_passing() => {}
                 Err(error) => panic!("{error:?}"),
@@ -245,20 +166,7 @@ impl<'a> Simulation<'a> {
     /// An instance dies without a word; the group notices, and another takes its place.
     fn crash(&mut self, at: usize) {
         self.faults.note("crash");
-        let stage = match &mut self.instances[at] {
-            Instance::Route(worker) => {
-                worker.source_mut().leave();
-                0
-            }
-            Instance::Detect(worker) => {
-                worker.source_mut().leave();
-                1
-            }
-            Instance::Score(worker) => {
-                worker.source_mut().leave();
-                2
-            }
-        };
+        let stage = self.instances[at].leave();
         self.instances[at] = self.start(stage);
     }
 

@@ -240,7 +240,7 @@ fn detect_goes_on_from_its_state_with_a_crowd() {
 
 /// What `score` is told.
 enum Told {
-    Counts(u32, detect::WindowCounts),
+    Counts(u32, Box<detect::WindowCounts>),
     Pipeline(u32, trustline::time::WindowLength, i64, trustline::fold::counts::PipelineCounts),
     Incident(RawIncident),
     Incomplete(u32, trustline::time::WindowLength, i64),
@@ -260,7 +260,7 @@ fn partials(logs: &Logs) -> Vec<Told> {
         for (number, partition) in (0..).zip(&mut partitions) {
             let (out, frontier) = fold(partition, &logs.frames[number as usize][step]);
             let last = out.windows.last().map(|window| (window.length, window.start + window.length.ms()));
-            told.extend(out.windows.into_iter().map(|window| Told::Counts(number, window)));
+            told.extend(out.windows.into_iter().map(|window| Told::Counts(number, Box::new(window))));
             let pipeline = out.pipeline.into_iter();
             told.extend(
                 pipeline.map(|(length, start, counts)| Told::Pipeline(number, length, start, counts)),

@@ -8,9 +8,12 @@ pub mod evaluate;
 pub mod explain;
 pub mod generate;
 pub mod out;
+mod process;
 pub mod pseudonym;
+mod registry;
 pub mod replay;
 pub mod run;
+pub mod schemas;
 mod start;
 pub mod topics;
 mod what_if;
@@ -45,6 +48,8 @@ pub enum Command {
     /// Plan and make the topics, and say what must be allowed on them.
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
+    /// Look at the schema registry, and register what is written.
+    Schemas(schemas::Args),
     /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
     Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
@@ -74,6 +79,12 @@ pub enum Exit {
     Usage = 2,
     /// Kafka refuses: the log-in, a certificate or a permission.
     Refused = 3,
+    /// The watchdog ended it: records were there and none was processed.
+    Stalled = 4,
+    /// Stopping took longer than it may.
+    StopTooSlow = 5,
+    /// Told twice to stop.
+    Forced = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -88,6 +99,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Replay(args) => replay::run(args, cli.config.as_deref()),
         Command::Run(args) => run::run(args, cli.config.as_deref()),
         Command::Topics(command) => topics::run(command, cli.config.as_deref()),
+        Command::Schemas(args) => schemas::run(args, cli.config.as_deref()),
         Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
         Command::Explain(args) => explain::run(args, cli.config.as_deref()),
@@ -132,8 +144,13 @@ impl Failure {
     }
 }
 
-/// Writes a line for a person to standard error; one that nobody reads is no failure.
+/// Writes a line for a person to standard error, or to the log of a process that has one; a line that nobody
+/// reads is no failure.
 pub fn tell(line: &str) {
     use std::io::Write;
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!(target: "trustline", "{line}");
+        return;
+    }
     drop(writeln!(std::io::stderr(), "{line}"));
 }

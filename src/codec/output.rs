@@ -1,9 +1,12 @@
 //! The Avro encoding of the output records and their keys, under the schemas of this build.
 
 use super::canonical::put_long;
-use crate::event::output::{BrandTrust, ErasureReceipt, PatternTrust, TrustAlert, TrustMoment};
+use crate::event::output::{
+    BrandTrust, BrandTrustKey, BrandTrustLatestKey, ErasureReceipt, ErasureReceiptKey, PatternTrust,
+    PatternTrustKey, TrustAlert, TrustAlertKey, TrustMoment, TrustMomentKey,
+};
 
-/// A record of an output topic.
+/// A record of an output topic, or its key.
 pub trait Output {
     /// Appends its encoding.
     fn encode(&self, out: &mut Vec<u8>);
@@ -12,8 +15,8 @@ pub trait Output {
 /// Encodes records field by field. The pattern names every field, so that one more in the record does not
 /// compile without one more here.
 macro_rules! records {
-    ($($record:ident { $($field:ident),+ $(,)? }),+ $(,)?) => {
-        $(impl Output for $record {
+    ($($record:ident $(<$life:lifetime>)? { $($field:ident),+ $(,)? }),+ $(,)?) => {
+        $(impl Output for $record $(<$life>)? {
             fn encode(&self, out: &mut Vec<u8>) {
                 let $record { $($field),+ } = self;
                 $($field.put(out);)+
@@ -28,41 +31,12 @@ records! {
     PatternTrust { brand_id, window_start, window_end, window, status, revision, pattern, evaluated, at_risk, affected_1, affected_2, affected_3, incidence, incidence_low, incidence_high, weight, contribution, exposed_days, exposed_opt_outs, unexposed_days, unexposed_opt_outs, exposed_days_30d, exposed_opt_outs_30d, unexposed_days_30d, unexposed_opt_outs_30d, rate_ratio, rate_ratio_low, rate_ratio_high, config_hash },
     TrustAlert { alert_id, kind, state, brand_id, window, since, at, value, low, high, baseline, mover_1, mover_1_change, mover_2, mover_2_change, mover_3, mover_3_change, incident_id, summary },
     ErasureReceipt { request_id, received_time, done_time, partition, pairs_deleted, events_dropped, links_removed },
-}
-
-/// Appends the key of a moment.
-pub fn encode_moment_key(moment: &TrustMoment, out: &mut Vec<u8>) {
-    moment.brand_id.put(out);
-}
-
-/// Appends the key of a brand's trust in one window.
-pub fn encode_brand_trust_key(trust: &BrandTrust, out: &mut Vec<u8>) {
-    encode_latest_key(trust, out);
-    trust.window_start.put(out);
-}
-
-/// Appends the key of a brand's latest or live trust.
-pub fn encode_latest_key(trust: &BrandTrust, out: &mut Vec<u8>) {
-    trust.brand_id.put(out);
-    trust.window.put(out);
-}
-
-/// Appends the key of one pattern's part in one window.
-pub fn encode_pattern_trust_key(trust: &PatternTrust, out: &mut Vec<u8>) {
-    trust.brand_id.put(out);
-    trust.window.put(out);
-    trust.window_start.put(out);
-    trust.pattern.put(out);
-}
-
-/// Appends the key of an alert.
-pub fn encode_alert_key(alert: &TrustAlert, out: &mut Vec<u8>) {
-    alert.alert_id.put(out);
-}
-
-/// Appends the key of a receipt.
-pub fn encode_receipt_key(receipt: &ErasureReceipt, out: &mut Vec<u8>) {
-    receipt.request_id.put(out);
+    TrustMomentKey<'_> { brand_id },
+    BrandTrustKey<'_> { brand_id, window, window_start },
+    BrandTrustLatestKey<'_> { brand_id, window },
+    PatternTrustKey<'_> { brand_id, window, window_start, pattern },
+    TrustAlertKey<'_> { alert_id },
+    ErasureReceiptKey<'_> { request_id },
 }
 
 /// A value of a field.
@@ -71,6 +45,12 @@ trait Put {
 }
 
 impl Put for String {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.as_str().put(out);
+    }
+}
+
+impl Put for &str {
     fn put(&self, out: &mut Vec<u8>) {
         put_long(out, self.len() as i64);
         out.extend_from_slice(self.as_bytes());

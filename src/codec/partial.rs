@@ -29,7 +29,7 @@ pub enum Partial {
         /// Records of all brands per closed window.
         pipeline: Vec<(WindowLength, i64, PipelineCounts)>,
     },
-    /// A brand incident, as a canonical JSON record.
+    /// A brand incident in Avro under this build's schema: another schema is another version of partials.
     Incident(Vec<u8>),
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::problem::{Place, Problem, Problems};
-use super::sections::Mechanism;
+use super::sections::{Format, Mechanism};
 use super::settings::Settings;
 use super::tree::{Node, Value};
 use super::{Config, Topic};
@@ -185,6 +185,10 @@ impl Report<'_> {
         }
         let prefix = &config.settings.own_topics.topic_prefix;
         for (topic, settings) in config.topics() {
+            if settings.format == Format::Avro && config.settings.registry.url.is_none() {
+                let message = "needs registry.url: Avro records name their schema by its id in a registry";
+                self.broken(&[&format!("topics.{}.format", topic.symbol())], message);
+            }
             let path = format!("topics.{}.name", topic.symbol());
             let twin = config
                 .topics()

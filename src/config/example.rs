@@ -14,7 +14,8 @@ const WIDTH: usize = 100;
 const INTRODUCTION: &str = "\
 Configuration of Trustline. Every setting stands here with its default; what is left out keeps it.
 An environment variable TRUSTLINE__SECTION__KEY overrides a setting, for example
-TRUSTLINE__TIME__LATE_MEMORY_MS=7200000; nested sections take further words.
+TRUSTLINE__TIME__LATE_MEMORY_MS=7200000; nested sections take further words, an entry of [[override]]
+its position, as in TRUSTLINE__OVERRIDE__0__BRAND=acme; the position after the last adds an entry.
 Secrets never stand in this file, only where they are found.";
 
 /// The configuration as TOML. No secret is in it: the settings only say where secrets are found.

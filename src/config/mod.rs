@@ -11,6 +11,7 @@ mod hash;
 pub mod overrides;
 mod problem;
 mod schema;
+mod secret;
 pub mod sections;
 pub mod settings;
 mod shape;
@@ -22,6 +23,7 @@ pub use example::{effective, example, rests_on_judgement, source};
 pub use hash::ConfigHash;
 pub use problem::{Place, Problem, Problems};
 pub use schema::schema;
+pub use secret::{Secret, SecretError};
 pub use settings::Settings;
 pub use topic::TopicSettings;
 

@@ -34,6 +34,15 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
+/// One step of a path to a value.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// The key of a table.
+    Key(String),
+    /// The position in a list.
+    At(usize),
+}
+
 impl Node {
     /// An empty table, set nowhere.
     pub(super) fn empty() -> Node {
@@ -74,21 +83,37 @@ impl Node {
         }
     }
 
-    /// Sets a value, replacing what stood there or on the way to it.
-    pub(super) fn set(&mut self, path: &[String], node: Node) {
+    /// Sets a value, replacing what stood there or on the way to it. The entry after the last of a list begins
+    /// a new one.
+    ///
+    /// # Errors
+    /// The length of a list that does not reach to the position.
+    pub(super) fn set(&mut self, path: &[Step], node: Node) -> Result<(), usize> {
         let Some((first, rest)) = path.split_first() else {
             *self = node;
-            return;
+            return Ok(());
         };
-        if !matches!(self.value, Value::Table(_)) {
-            *self = Node::empty();
-        }
-        if let Value::Table(entries) = &mut self.value {
-            let place = node.place.clone();
-            let below = entries
-                .entry(first.clone())
-                .or_insert_with(|| Entry { key_place: place, node: Node::empty() });
-            below.node.set(rest, node);
+        let place = node.place.clone();
+        match (first, &mut self.value) {
+            (Step::Key(key), Value::Table(entries)) => {
+                let new = || Entry { key_place: place, node: Node::empty() };
+                entries.entry(key.clone()).or_insert_with(new).node.set(rest, node)
+            }
+            (Step::At(at), Value::List(items)) => {
+                if *at == items.len() {
+                    items.push(Node { place, ..Node::empty() });
+                }
+                let length = items.len();
+                items.get_mut(*at).ok_or(length)?.set(rest, node)
+            }
+            (Step::Key(_), _) => {
+                *self = Node::empty();
+                self.set(path, node)
+            }
+            (Step::At(_), _) => {
+                *self = Node { place, value: Value::List(Vec::new()) };
+                self.set(path, node)
+            }
         }
     }
 
@@ -187,7 +212,7 @@ mod tests {
     fn a_value_can_be_set_where_nothing_was() {
         let mut tree = Node::empty();
         let node = Node { place: Place::Environment("X".into()), value: Value::Integer(1) };
-        tree.set(&["a".into(), "b".into()], node);
+        tree.set(&[Step::Key("a".into()), Step::Key("b".into())], node).unwrap();
         assert_eq!(tree.to_json(), serde_json::json!({"a": {"b": 1}}));
     }
 }

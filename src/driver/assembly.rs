@@ -9,6 +9,7 @@ use crate::fold::route::Route;
 use crate::fold::score::Score;
 use crate::fold::{detect, score};
 use crate::identity::PseudonymKey;
+use crate::registry::Schemas;
 use crate::score::settings::ScoreSettings;
 use crate::state::{Fold, StoreError};
 
@@ -17,9 +18,11 @@ use super::replay::Replay;
 use super::replay::load::Arrival;
 use super::stages::Names;
 use super::stages::detect::{DetectSettings, DetectStage};
+use super::stages::encoder::Encoder;
 use super::stages::recovery::{Keeper, Keeping, Past};
 use super::stages::route::{RouteSettings, RouteStage};
 use super::stages::score::ScoreStage;
+use super::stages::source_decoder::SourceDecoder;
 
 /// A configuration with the key that makes its pseudonyms.
 #[derive(Clone)]
@@ -30,12 +33,23 @@ pub struct Assembly {
     pub provisional: bool,
     /// Where states are kept; without, they are folded from the log alone.
     pub keeping: Option<Keeping>,
+    /// How public records are written.
+    pub encoder: Encoder,
+    /// Schemas of source records in Avro, if there is a registry.
+    pub schemas: Option<Schemas>,
 }
 
 impl Assembly {
     /// Puts the folds together under a configuration.
     pub fn new(config: Config, key: PseudonymKey) -> Assembly {
-        Assembly { config: Arc::new(config), key, provisional: false, keeping: None }
+        Assembly {
+            config: Arc::new(config),
+            key,
+            provisional: false,
+            encoder: Encoder::default(),
+            schemas: None,
+            keeping: None,
+        }
     }
 
     /// The configuration.
@@ -100,6 +114,11 @@ impl Assembly {
         }
     }
 
+    /// A decoder of the records of a source topic.
+    pub fn source_decoder(&self, topic: Topic) -> SourceDecoder {
+        SourceDecoder::new(topic, self.config.topic(topic).format, self.schemas.clone())
+    }
+
     /// The route stage. `source_partitions`: of each source topic that is there.
     pub fn route_stage(
         &self,
@@ -119,6 +138,7 @@ impl Assembly {
                 .map(|(topic, count)| (*topic, *count))
                 .collect(),
             topics: Topic::ALL.iter().map(|topic| self.config.topic(*topic).clone()).collect(),
+            schemas: self.schemas.clone(),
             frame_bytes: usize::try_from(self.config.settings.frames.frame_bytes).unwrap_or(usize::MAX),
             max_future_skew_ms: self.config.settings.time.max_future_skew_ms,
         };
@@ -135,6 +155,7 @@ impl Assembly {
             names: self.names(),
             person_partitions: own.person_partitions,
             brand_partitions: own.brand_partitions,
+            encoder: self.encoder.clone(),
         };
         let keeper = self.keeper(Fold::Detect, detect::FOLD_VERSION)?;
         Ok(DetectStage::new(settings, keeper, self.past(Assembly::detect)))
@@ -146,7 +167,7 @@ impl Assembly {
     /// When the system has no thread to give.
     pub fn score_stage(&self) -> std::io::Result<ScoreStage> {
         let keeper = self.keeper(Fold::Score, score::FOLD_VERSION)?;
-        Ok(ScoreStage::new(self.names(), keeper, self.past(Assembly::score)))
+        Ok(ScoreStage::new(self.names(), self.encoder.clone(), keeper, self.past(Assembly::score)))
     }
 
     fn keeper(&self, fold: Fold, fold_version: u32) -> std::io::Result<Keeper> {

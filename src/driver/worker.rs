@@ -9,6 +9,8 @@
 //! and is done before anything else is read. State that a stage lost is folded again from the log; outputs up
 //! to the committed position are dropped meanwhile.
 
+pub mod observe;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ use crate::log::{
 };
 
 use super::clock::{Clock, WallTime};
+use super::status::Gauges;
 
 /// How often in a row steps may be aborted for the same cause before the worker gives up.
 pub const ABORTS_MAX: u32 = 3;
@@ -87,6 +90,11 @@ pub trait Stage {
     /// What must be remembered with a partition's position; nothing by default.
     fn metadata(&self, _of: &TopicPartition) -> String {
         String::new()
+    }
+
+    /// What there is to tell about a partition; nothing by default.
+    fn gauges(&self, _of: &TopicPartition) -> Gauges {
+        Gauges::default()
     }
 
     /// A partition's position was committed, and the state is what it is after the records before it.
@@ -522,6 +530,10 @@ struct Taken<'a, R> {
 impl<R: Records> Records for Taken<'_, R> {
     fn peek(&self) -> Option<i64> {
         self.records.peek().filter(|offset| *offset < self.before)
+    }
+
+    fn peek_value(&self) -> Option<&[u8]> {
+        self.peek().and_then(|_| self.records.peek_value())
     }
 
     fn next(&mut self) -> Option<RecordRef<'_>> {

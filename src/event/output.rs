@@ -251,3 +251,98 @@ pub struct ErasureReceipt {
     /// Identity links removed.
     pub links_removed: i64,
 }
+
+/// Key of a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TrustMomentKey<'a> {
+    /// The brand.
+    pub brand_id: &'a str,
+}
+
+impl TrustMoment {
+    /// Its key.
+    pub fn key(&self) -> TrustMomentKey<'_> {
+        TrustMomentKey { brand_id: &self.brand_id }
+    }
+}
+
+/// Key of a brand's trust in one window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BrandTrustKey<'a> {
+    /// The brand.
+    pub brand_id: &'a str,
+    /// Length of the window.
+    pub window: &'a str,
+    /// Start of the window, milliseconds.
+    pub window_start: i64,
+}
+
+/// Key of a brand's latest or live trust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BrandTrustLatestKey<'a> {
+    /// The brand.
+    pub brand_id: &'a str,
+    /// Length of the window.
+    pub window: &'a str,
+}
+
+impl BrandTrust {
+    /// Its key among all windows.
+    pub fn key(&self) -> BrandTrustKey<'_> {
+        BrandTrustKey { brand_id: &self.brand_id, window: &self.window, window_start: self.window_start }
+    }
+
+    /// Its key where only the latest window of a length is kept.
+    pub fn latest_key(&self) -> BrandTrustLatestKey<'_> {
+        BrandTrustLatestKey { brand_id: &self.brand_id, window: &self.window }
+    }
+}
+
+/// Key of one pattern's part in one window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PatternTrustKey<'a> {
+    /// The brand.
+    pub brand_id: &'a str,
+    /// Length of the window.
+    pub window: &'a str,
+    /// Start of the window, milliseconds.
+    pub window_start: i64,
+    /// Name of the pattern.
+    pub pattern: &'a str,
+}
+
+impl PatternTrust {
+    /// Its key.
+    pub fn key(&self) -> PatternTrustKey<'_> {
+        let PatternTrust { brand_id, window, window_start, pattern, .. } = self;
+        PatternTrustKey { brand_id, window, window_start: *window_start, pattern }
+    }
+}
+
+/// Key of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TrustAlertKey<'a> {
+    /// The alert.
+    pub alert_id: &'a str,
+}
+
+impl TrustAlert {
+    /// Its key.
+    pub fn key(&self) -> TrustAlertKey<'_> {
+        TrustAlertKey { alert_id: &self.alert_id }
+    }
+}
+
+/// Key of a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ErasureReceiptKey<'a> {
+    /// The request.
+    pub request_id: &'a str,
+}
+
+impl ErasureReceipt {
+    /// Its key.
+    pub fn key(&self) -> ErasureReceiptKey<'_> {
+        ErasureReceiptKey { request_id: &self.request_id }
+    }
+}

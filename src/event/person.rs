@@ -35,8 +35,10 @@ pub struct PersonEvent<'a> {
     pub person: Pseudonym16,
     /// How the key became known.
     pub key: KeyKind,
-    /// The device; zero where unknown.
-    pub device: Pseudonym16,
+    /// Device token.
+    pub device: u64,
+    /// The device's pseudonym, where a moment may be about it: at ads that may be retargeted; else zero.
+    pub named_device: Pseudonym16,
     /// The event's id as the producer gave it; it orders events and is never published.
     pub event_id: &'a [u8],
     /// ISO 3166 country, optionally with region; empty where unknown.
@@ -89,7 +91,8 @@ impl<'a> PersonEvent<'a> {
             time,
             person,
             key: KeyKind::Person,
-            device: [0; 16],
+            device: 0,
+            named_device: [0; 16],
             event_id,
             jurisdiction: "",
             device_type: DeviceType::Unknown,
@@ -120,11 +123,6 @@ impl<'a> PersonEvent<'a> {
             raw.copy_from_slice(bytes);
             u64::from_le_bytes(raw)
         })
-    }
-
-    /// The device as a token; 0 where unknown.
-    pub fn device_token(&self) -> u64 {
-        half(&self.device)
     }
 
     /// The subject as a token; 0 where absent.

@@ -11,6 +11,9 @@ use crate::event::raw::{RawErasure, RawEvent};
 use crate::fold::names::Names;
 use crate::identity::{AcceptedMatches, Links, PseudonymCache, PseudonymKey, PseudonymKind};
 
+/// How many events are best fetched ahead at once, see [`Route::warm`].
+pub const BATCH_EVENTS: usize = 16;
+
 /// How far a source has come in event time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frontier(Option<i64>);
@@ -113,6 +116,17 @@ impl Route {
         self.pseudonyms.key()
     }
 
+    /// Fetches what routing an event will look up into the processor's caches. Calls for several events in a
+    /// row overlap their waits for memory. The result only keeps the reads from being left out.
+    #[must_use = "pass it to `black_box`"]
+    pub fn warm(&self, raw: &RawEvent<'_>) -> bool {
+        match (raw.person_id, raw.device_id) {
+            (Some(person), _) => self.pseudonyms.warm(PseudonymKind::Person, person.as_bytes()) > 0,
+            (None, Some(device)) => self.links.in_force(device, raw.event_time).is_some(),
+            (None, None) => false,
+        }
+    }
+
     /// Routes a valid event to its place. `items` gives the buffer of a person's partition.
     ///
     /// `never_late`: the record was sent again by hand.
@@ -211,7 +225,10 @@ impl Route {
         event.place = place;
         event.key = key;
         if let Some(device) = raw.device_id {
-            event.device = self.pseudonyms.pseudonym(PseudonymKind::Device, device.as_bytes()).0;
+            event.device = self.pseudonyms.key().token(device.as_bytes()).get();
+            if matches!(raw.kind, Kind::Impression | Kind::Viewable) && raw.retargeting != Some(false) {
+                event.named_device = self.pseudonyms.pseudonym(PseudonymKind::Device, device.as_bytes()).0;
+            }
         }
         event.device_type = raw.device_type;
         event.basis = raw.basis;

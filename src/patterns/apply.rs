@@ -45,8 +45,8 @@ pub fn apply(pair: &mut Pair<'_>) -> Seen {
     let event = pair.event;
     let mut seen = Seen::default();
     let signal = note_signal(pair.record, event);
-    if event.device != [0; 16] {
-        cross_device_following::on_device(pair.record, event.device_token(), event.time, signal);
+    if event.device != 0 {
+        cross_device_following::on_device(pair.record, event.device, event.time, signal);
     }
     match event.kind {
         Kind::Impression | Kind::Viewable => on_delivery(pair, &mut seen),

@@ -43,7 +43,7 @@ pub fn several_devices(record: &Record, t: i64) -> bool {
 /// Looks at a retargeted impression.
 pub fn on_retargeted(pair: &mut Pair<'_>) {
     let (event, record) = (pair.event, &mut *pair.record);
-    let (t, device) = (event.time, event.device_token());
+    let (t, device) = (event.time, event.device);
     if device == 0 || event.device_type == DeviceType::Tv {
         return;
     }
@@ -70,6 +70,11 @@ pub fn on_retargeted(pair: &mut Pair<'_>) {
         let count = on_device().filter(|followed| within(t, followed.time, WEEK)).count();
         let severity = if event.key == KeyKind::Inferred { 2 } else { 1 };
         let evidence = Evidence::one("in_7d", count as i64);
-        pair.trigger(Pattern::CrossDeviceFollowing, severity, Anchor::Pseudonym(event.device), evidence);
+        pair.trigger(
+            Pattern::CrossDeviceFollowing,
+            severity,
+            Anchor::Pseudonym(event.named_device),
+            evidence,
+        );
     }
 }

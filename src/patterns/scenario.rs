@@ -197,7 +197,10 @@ impl Step {
             "id" => self.id = value.to_owned(),
             "in" => self.jurisdiction = value.to_owned(),
             "place" => event.place = START + offset(value),
-            "dev" => event.device = pseudonym(value),
+            "dev" => {
+                event.device = token(value.as_bytes());
+                event.named_device = pseudonym(value);
+            }
             "type" => event.device_type = DeviceType::from_symbol(&symbol).expect(value),
             "key" => {
                 event.key = match value {

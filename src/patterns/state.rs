@@ -2,7 +2,7 @@
 //!
 //! A record is a fixed head (windows) and up to [`SECTIONS`] sections, each a list of entries of one
 //! fixed width, packed without gaps. Absent sections cost nothing. The stored form is also the form
-//! in snapshots: `present bitmap, head, counts of present sections, entries`, little-endian.
+//! in snapshots: `present bitmap, head, lengths of present sections, entries`, little-endian.
 
 mod check;
 
@@ -182,6 +182,8 @@ pub struct WindowState {
 pub struct Record {
     /// The open windows, by position in the list of lengths.
     pub windows: [WindowState; WINDOWS_MAX],
+    /// A bit for each section that holds anything.
+    present: u32,
     ends: [u32; SECTIONS],
     body: Vec<u8>,
 }
@@ -197,7 +199,7 @@ impl Record {
     /// Whether a section holds anything.
     #[inline]
     pub fn has<E: Entry>(&self) -> bool {
-        !self.range(E::SECTION).is_empty()
+        self.present & (1 << E::SECTION) != 0
     }
 
     /// The entries of a section, oldest first.
@@ -240,6 +242,7 @@ impl Record {
         self.body.resize(old + E::WIDTH, 0);
         self.body.copy_within(end..old, end + E::WIDTH);
         entry.write(&mut self.body[end..end + E::WIDTH]);
+        self.present |= 1 << E::SECTION;
         for position in &mut self.ends[E::SECTION..] {
             *position += E::WIDTH as u32;
         }
@@ -281,32 +284,28 @@ impl Record {
     /// Makes this the record of a pair that nothing is known of.
     pub fn clear(&mut self) {
         self.windows = Default::default();
+        self.present = 0;
         self.ends = [0; SECTIONS];
         self.body.clear();
     }
 
     /// Bytes that [`Record::store`] writes.
     pub fn stored_len(&self, windows: usize) -> usize {
-        let sections = (0..SECTIONS).filter(|&section| !self.range(section).is_empty()).count();
-        4 + windows * 12 + sections * 2 + self.body.len()
+        4 + windows * 12 + self.present.count_ones() as usize * 2 + self.body.len()
     }
 
     /// Packs the record into exactly [`Record::stored_len`] bytes.
     pub fn store(&self, windows: usize, bytes: &mut [u8]) {
-        let mut present = 0u32;
         let (head, rest) = bytes.split_at_mut(4 + windows * 12);
-        let mut at = 0;
-        for (section, width) in WIDTHS.iter().enumerate() {
-            let length = self.range(section).len();
-            if length > 0 {
-                present |= 1 << section;
-                let count = (length / width) as u16;
-                rest[at..at + 2].copy_from_slice(&count.to_le_bytes());
-                at += 2;
-            }
+        let (lengths, body) = rest.split_at_mut(self.present.count_ones() as usize * 2);
+        let mut present = self.present;
+        for length in lengths.chunks_exact_mut(2) {
+            let section = present.trailing_zeros() as usize;
+            present &= present - 1;
+            length.copy_from_slice(&(self.range(section).len() as u16).to_le_bytes());
         }
-        rest[at..at + self.body.len()].copy_from_slice(&self.body);
-        head[..4].copy_from_slice(&present.to_le_bytes());
+        body.copy_from_slice(&self.body);
+        head[..4].copy_from_slice(&self.present.to_le_bytes());
         for (window, slot) in self.windows.iter().zip(head[4..].chunks_exact_mut(12)) {
             slot[..4].copy_from_slice(&window.number.to_le_bytes());
             slot[4..].copy_from_slice(&window.bits.to_le_bytes());
@@ -316,21 +315,23 @@ impl Record {
     /// Unpacks what [`Record::store`] wrote.
     pub fn load(&mut self, windows: usize, bytes: &[u8]) {
         let (head, rest) = bytes.split_at(4 + windows * 12);
-        let present = u32::get(&head[..4]);
+        self.present = u32::get(&head[..4]);
         self.windows = Default::default();
         for (window, slot) in self.windows.iter_mut().zip(head[4..].chunks_exact(12)) {
             *window = WindowState { number: u32::get(&slot[..4]), bits: u64::get(&slot[4..]) };
         }
-        let (mut at, mut end) = (0, 0);
-        for (section, width) in WIDTHS.iter().enumerate() {
-            if present & (1 << section) != 0 {
-                end += u32::from(u16::get(&rest[at..at + 2])) * *width as u32;
-                at += 2;
-            }
-            self.ends[section] = end;
+        let (lengths, body) = rest.split_at(self.present.count_ones() as usize * 2);
+        let (mut present, mut section, mut end) = (self.present, 0, 0);
+        for length in lengths.chunks_exact(2) {
+            let next = present.trailing_zeros() as usize;
+            present &= present - 1;
+            self.ends[section..next].fill(end);
+            end += u32::from(u16::get(length));
+            section = next;
         }
+        self.ends[section..].fill(end);
         self.body.clear();
-        self.body.extend_from_slice(&rest[at..at + end as usize]);
+        self.body.extend_from_slice(body);
     }
 
     #[inline]
@@ -343,6 +344,9 @@ impl Record {
         let start = self.range(E::SECTION).start + index * E::WIDTH;
         let width = count * E::WIDTH;
         self.body.drain(start..start + width);
+        if self.range(E::SECTION).len() == width {
+            self.present &= !(1 << E::SECTION);
+        }
         for position in &mut self.ends[E::SECTION..] {
             *position -= width as u32;
         }

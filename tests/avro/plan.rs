@@ -135,6 +135,9 @@ fn every_refusal_has_its_reason_and_field() {
     };
     assert_eq!(reason(&products, &of(256)), Ok(()));
     assert_eq!(reason(&products, &of(257)), refused(Reason::Oversized, "product_ids"));
+    // A block that is not as long as it says.
+    let wrong = datum(b"\x02", b"\x01\x06\x02a\x02b\x00");
+    assert_eq!(reason(&products, &wrong), refused(Reason::Undecodable, "product_ids"));
     // A block that claims more than there is.
     let claim = datum(b"\x02", b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02a");
     assert_eq!(reason(&products, &claim), refused(Reason::Undecodable, "product_ids"));
@@ -259,7 +262,8 @@ fn incidents_links_and_erasures_read_back_and_junk_does_not_panic() {
             junk[at] = random.next() as u8;
             junk.truncate(random.below(junk.len()) + 1);
             let mut block = &junk[..];
-            while let Ok((record, _)) = decoder.next(&mut block) {
+            let mut into = RawRecord::Event(RawEvent::new(topic));
+            while let Ok((record, _)) = decoder.next(&mut block, &mut into) {
                 assert!(!record.is_empty());
             }
         }
@@ -279,10 +283,11 @@ fn a_block_goes_on_after_a_record_that_is_refused() {
     let block = block.concat();
     let mut rest = &block[..];
     let mut outcomes = Vec::new();
+    let mut record = RawRecord::Event(RawEvent::new(Topic::Clickstream));
     for _ in 0..3 {
-        let (_, outcome) = decoder.next(&mut rest).unwrap();
-        outcomes.push(outcome.map(|_| ()).map_err(|reject| reject.reason));
+        let (_, outcome) = decoder.next(&mut rest, &mut record).unwrap();
+        outcomes.push(outcome.map_err(|reject| reject.reason));
     }
     assert_eq!(outcomes, [Ok(()), Err(Reason::UnknownSymbol), Ok(())]);
-    assert_eq!(decoder.next(&mut rest).map(|_| ()).unwrap_err().reason, Reason::Undecodable);
+    assert_eq!(decoder.next(&mut rest, &mut record).map(|_| ()).unwrap_err().reason, Reason::Undecodable);
 }

@@ -15,7 +15,7 @@ use super::{Failure, config};
 use crate::driver::assembly::Assembly;
 use crate::driver::outputs::read;
 use crate::driver::replay::Outcome;
-use crate::driver::replay::load::visit;
+use crate::driver::replay::reader::visit;
 use crate::event::raw::{RawEvent, RawRecord};
 use crate::identity::{PseudonymKey, PseudonymKind};
 use crate::log::files::{self, InputError};
@@ -164,7 +164,7 @@ fn gaps(input: &Path, labels: &[Label]) -> Result<Gaps, InputError> {
         for file in files.iter().filter(|file| file.topic.is_person_events()) {
             visit(file, |_, _, record| {
                 if let Ok(RawRecord::Event(event)) = record {
-                    step(&mut gaps, &event);
+                    step(&mut gaps, event);
                 }
             })?;
         }

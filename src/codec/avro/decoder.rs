@@ -34,7 +34,8 @@ impl Decoder {
     /// # Errors
     /// When the datum is damaged or longer than its record, or a value is not allowed.
     pub fn decode<'a>(&self, datum: &'a [u8]) -> Result<RawRecord<'a>, Reject> {
-        let (record, length) = self.read(datum)?;
+        let mut record = RawRecord::Event(RawEvent::new(Topic::AdDeliveries));
+        let length = self.read(datum, &mut record)?;
         if length != datum.len() {
             return Err(Reject::new(Reason::Undecodable, "longer than its record"));
         }
@@ -42,34 +43,39 @@ impl Decoder {
         Ok(record)
     }
 
-    /// Takes the next record off a block of records: its bytes, and what they hold, validated. After a record
-    /// that is refused the block goes on.
+    /// Takes the next record off a block of records into `record`, which is used again for one after the other,
+    /// and validates it; returns its bytes, and whether it is refused. After such a one the block goes on.
     ///
     /// # Errors
     /// When the block is damaged, so that no further record can be found in it.
     pub fn next<'a>(
         &self,
         block: &mut &'a [u8],
-    ) -> Result<(&'a [u8], Result<RawRecord<'a>, Reject>), Reject> {
+        record: &mut RawRecord<'a>,
+    ) -> Result<(&'a [u8], Result<(), Reject>), Reject> {
         let whole = *block;
-        let read = self.read(whole);
+        let read = self.read(whole, record);
         let length = match &read {
-            Ok((_, length)) => *length,
+            Ok(length) => *length,
             Err(_) => self.length(whole)?,
         };
-        let (record, rest) = whole.split_at(length);
+        let (original, rest) = whole.split_at(length);
         *block = rest;
-        Ok((record, read.and_then(|(record, _)| check(&record).map(|()| record))))
+        Ok((original, read.and_then(|_| check(record))))
     }
 
-    fn read<'a>(&self, datum: &'a [u8]) -> Result<(RawRecord<'a>, usize), Reject> {
-        match self {
-            Decoder::Events(plan) => {
-                let mut event = RawEvent::new(Topic::AdDeliveries);
-                let length = plan.decode(datum, &mut event)?;
-                Ok((RawRecord::Event(event), length))
+    fn read<'a>(&self, datum: &'a [u8], record: &mut RawRecord<'a>) -> Result<usize, Reject> {
+        match (self, record) {
+            (Decoder::Events(plan), RawRecord::Event(event)) => plan.decode(datum, event),
+            (Decoder::Events(_), other) => {
+                *other = RawRecord::Event(RawEvent::new(Topic::AdDeliveries));
+                self.read(datum, other)
             }
-            Decoder::Known(plan) => plan.decode(datum),
+            (Decoder::Known(plan), record) => {
+                let (known, length) = plan.decode(datum)?;
+                *record = known;
+                Ok(length)
+            }
         }
     }
 

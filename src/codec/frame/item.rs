@@ -48,6 +48,7 @@ const PROMPT: u32 = 26;
 const CLASS: u32 = BASIS;
 const PERMISSION: u32 = BASIS + 2;
 const CHANNEL: u32 = PROMPT;
+const NAMED_DEVICE: u32 = 1 << 29;
 
 /// An item is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,13 +80,14 @@ pub fn put_event(
     };
     put_fixed(out, kind, event.place, event.time, &event.person, brand);
     let none = [0; 16];
-    for (bit, pseudonym) in [(DEVICE, &event.device), (SUBJECT, &event.subject)] {
+    for (bit, pseudonym) in [(NAMED_DEVICE, &event.named_device), (SUBJECT, &event.subject)] {
         if *pseudonym != none {
             flags |= bit;
             out.extend_from_slice(pseudonym);
         }
     }
     for (bit, token) in [
+        (DEVICE, event.device),
         (CREATIVE, event.creative),
         (PAGE_VIEW, event.page_view),
         (CATEGORY, event.category),
@@ -175,6 +177,11 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// The index of its topic; 0 where it is no event.
+    pub fn topic_index(&self) -> u8 {
+        self.bytes[5]
+    }
+
     /// Its place, milliseconds.
     pub fn place(&self) -> i64 {
         i64::from_le_bytes(self.array(8))
@@ -227,6 +234,11 @@ impl<'a> Item<'a> {
         self.cmp_key(other).then_with(|| self.bytes.cmp(other.bytes))
     }
 
+    /// The source topic of an [`ItemKind::Event`].
+    pub fn event_topic(&self) -> Option<Topic> {
+        Topic::from_index(self.bytes[5]).filter(|_| self.kind() == ItemKind::Event)
+    }
+
     /// The event of an [`ItemKind::Event`] or [`ItemKind::LateWord`].
     ///
     /// # Errors
@@ -266,13 +278,14 @@ impl<'a> Item<'a> {
             rest = tail;
             Ok(head)
         };
-        if flags & DEVICE != 0 {
-            event.device = array(take(16)?);
+        if flags & NAMED_DEVICE != 0 {
+            event.named_device = array(take(16)?);
         }
         if flags & SUBJECT != 0 {
             event.subject = array(take(16)?);
         }
         for (bit, token) in [
+            (DEVICE, &mut event.device),
             (CREATIVE, &mut event.creative),
             (PAGE_VIEW, &mut event.page_view),
             (CATEGORY, &mut event.category),
@@ -329,7 +342,8 @@ mod tests {
         event.place += 5;
         event.jurisdiction = "US-CA";
         event.key = KeyKind::Device;
-        event.device = [3; 16];
+        event.device = 5;
+        event.named_device = [3; 16];
         event.subject = [4; 16];
         event.creative = 1;
         event.page_view = 2;

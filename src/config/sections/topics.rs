@@ -10,6 +10,8 @@ use crate::section::section;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
+    /// Each record as it begins: a zero byte is Avro, all else JSON.
+    Auto,
     /// Avro with the schema's id in front, as registries frame it.
     Avro,
     /// JSON objects.
@@ -22,8 +24,8 @@ macro_rules! source_topic {
         section! {
             $(#[$meta])*
             $name {
-                /// Format of the records: "avro" (with a registry) or "json".
-                format: Format = Format::Avro,
+                /// Format of the records: "avro" (with a registry), "json", or "auto": Avro where a record begins with a zero byte, else JSON.
+                format: Format = Format::Auto,
                 /// Whether event time waits for this topic.
                 holds_frontier: bool = $holds_frontier,
                 /// Name of the topic in Kafka; by default that of this section.

@@ -58,6 +58,12 @@ impl SetAside {
         self.late.push((aside, by_ms));
     }
 
+    /// Adds what was set aside elsewhere.
+    pub fn append(&mut self, mut other: SetAside) {
+        self.dead.append(&mut other.dead);
+        self.late.append(&mut other.late);
+    }
+
     /// How many dead letters there are.
     pub fn dead_letters(&self) -> usize {
         self.dead.len()

@@ -1,13 +1,10 @@
-//! From files to items: decode, validate, route; what cannot be used is set aside with its reason.
+//! From records to items: routed, indexed, accounted for.
 
-use crate::codec::container::ContainerReader;
 use crate::codec::frame::item::Item;
-use crate::codec::{avro, json};
+use crate::codec::json;
 use crate::event::kinds::Topic;
-use crate::event::raw::{RawEvent, RawRecord};
-use crate::event::reject::{Reason, Reject};
+use crate::event::raw::RawEvent;
 use crate::fold::route::{Frontier, Route, Routed};
-use crate::log::files::{self, Format, InputError, Line, Lines, TopicFile};
 
 use super::aside::{Aside, SetAside};
 use super::ledger::Account;
@@ -17,19 +14,19 @@ use super::ledger::Account;
 pub struct Indexed {
     /// Its place, milliseconds.
     pub place: i64,
-    /// Its event time, milliseconds.
-    pub time: i64,
     /// Where its bytes start.
     pub at: u64,
     /// The number of its record in the file, from 0.
     pub record: u64,
 }
 
-/// All items of one file.
+/// Items of one file.
 #[derive(Debug, Default)]
 pub struct Items {
     /// Their bytes, in chunks, so that nothing is copied as they become more.
     chunks: Vec<Vec<u8>>,
+    /// Empty chunks to be used again.
+    spare: Vec<Vec<u8>>,
     /// Their order, that of the file until they are sorted.
     pub index: Vec<Indexed>,
 }
@@ -41,7 +38,8 @@ impl Items {
     /// Puts items of a record and indexes them.
     pub fn put<T>(&mut self, record: u64, put: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK_BYTES) {
-            self.chunks.push(Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 16));
+            let spare = self.spare.pop();
+            self.chunks.push(spare.unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 16)));
         }
         let number = self.chunks.len() - 1;
         let chunk = &mut self.chunks[number];
@@ -49,10 +47,23 @@ impl Items {
         let outcome = put(chunk);
         while let Ok((item, rest)) = Item::split(&chunk[at..]) {
             let position = (number as u64) << 32 | at as u64;
-            self.index.push(Indexed { place: item.place(), time: item.time(), at: position, record });
+            self.index.push(Indexed { place: item.place(), at: position, record });
             at = chunk.len() - rest.len();
         }
         outcome
+    }
+
+    /// Drops the items of the index before a position.
+    pub fn keep_from(&mut self, position: usize) {
+        let mut old = std::mem::take(self);
+        self.spare = std::mem::take(&mut old.spare);
+        for indexed in old.index.iter().skip(position) {
+            self.put(indexed.record, |bytes| bytes.extend_from_slice(old.item(*indexed).bytes()));
+        }
+        self.spare.extend(old.chunks.into_iter().map(|mut chunk| {
+            chunk.clear();
+            chunk
+        }));
     }
 
     /// An item of the index.
@@ -71,104 +82,6 @@ pub struct Arrival {
     pub as_stream: bool,
     /// How far event time may be out of order, milliseconds, by topic.
     pub out_of_orderness_ms: [i64; Topic::ALL.len()],
-}
-
-/// Reads every record of a file and accounts for it. `each` takes what is valid.
-///
-/// # Errors
-/// When the file cannot be read on.
-pub fn records(
-    file: &TopicFile,
-    account: &mut Account,
-    aside: &mut SetAside,
-    mut each: impl FnMut(RawRecord<'_>, u64, &[u8], &mut Account, &mut SetAside),
-    mut refused: impl FnMut(&[u8], u64),
-) -> Result<(), InputError> {
-    visit(file, |number, original, record| {
-        account.read += 1;
-        match record {
-            Ok(record) => each(record, number, original, account, aside),
-            Err(reject) => {
-                account.dead_lettered += 1;
-                refused(original, number);
-                let original = original.to_vec();
-                aside.dead(Aside { topic: file.topic, source: None, record: number, original }, reject);
-            }
-        }
-    })
-}
-
-/// Reads every record of a file: its number from 0, its bytes, and what they hold.
-///
-/// # Errors
-/// When the file cannot be read on.
-pub fn visit(
-    file: &TopicFile,
-    each: impl FnMut(u64, &[u8], Result<RawRecord<'_>, Reject>),
-) -> Result<(), InputError> {
-    match file.format {
-        Format::Avro => visit_avro(file, each),
-        Format::JsonLines | Format::JsonLinesGzip | Format::JsonLinesZstd => visit_json(file, each),
-    }
-}
-
-fn visit_json(
-    file: &TopicFile,
-    mut each: impl FnMut(u64, &[u8], Result<RawRecord<'_>, Reject>),
-) -> Result<(), InputError> {
-    let mut decoder = json::Decoder::new(file.topic);
-    let mut lines = Lines::new(files::open(&file.path)?);
-    let mut number = 0;
-    let failed = |records, source| InputError::File { path: file.path.clone(), records, source };
-    while let Some(line) = lines.next_line().map_err(|source| failed(number, source))? {
-        match line {
-            Line::Whole(line) => each(number, line, decoder.decode(line)),
-            Line::Cut(start) => each(number, start, Err(Reject::new(Reason::Oversized, "line"))),
-        }
-        number += 1;
-    }
-    Ok(())
-}
-
-fn visit_avro(
-    file: &TopicFile,
-    mut each: impl FnMut(u64, &[u8], Result<RawRecord<'_>, Reject>),
-) -> Result<(), InputError> {
-    let mut number = 0;
-    let failed = |records, error: Box<dyn std::error::Error + Send + Sync>| InputError::File {
-        path: file.path.clone(),
-        records,
-        source: std::io::Error::other(error),
-    };
-    let mut container =
-        ContainerReader::new(files::open(&file.path)?).map_err(|error| failed(0, error.into()))?;
-    let decoder = avro::Decoder::compile(container.schema_json(), file.topic);
-    let decoder = decoder.map_err(|error| failed(0, error.into()))?;
-    let mut block = Vec::new();
-    while let Some(count) = container.next_block(&mut block).map_err(|error| failed(number, error.into()))? {
-        // A count that the block cannot hold is damage too: no record is empty.
-        let count = count.min(block.len() as u64);
-        let mut rest = block.as_slice();
-        for left in (0..count).rev() {
-            let before = rest;
-            match decoder.next(&mut rest) {
-                Ok((original, record)) => each(number, original, record),
-                Err(reject) => {
-                    // Nothing more can be found in the block: what is left of it is set aside whole, and every
-                    // record that it should hold is accounted for.
-                    each(number, before, Err(reject));
-                    for missing in 0..left {
-                        let reject = Reject::new(Reason::Undecodable, "behind a damaged record of its block");
-                        each(number + 1 + missing, &[], Err(reject));
-                    }
-                    number += left + 1;
-                    break;
-                }
-            }
-            number += 1;
-        }
-    }
-    Ok(())
 }
 
 /// Routes an event of a file.

@@ -1,26 +1,31 @@
 //! `replay`: the whole job on files, in one thread, without a clock.
 //!
-//! Every file is read and routed, its items are put in order, and the folds run over them once. By default
+//! Every file is read and routed, and the folds run over the items of all files once, in order. By default
 //! nothing is late: an event's place is its time. As a stream, each file is a source whose lines are in the
 //! order of arrival.
+//!
+//! Files that are in order are merged as they are read. When one turns out not to be, everything is begun anew
+//! with all items held in memory, where they are sorted; the output is the same.
 
 pub mod aside;
 pub mod foreign;
 pub mod ledger;
 pub mod load;
 pub mod order;
+pub mod reader;
+pub mod source;
 pub mod write;
 
 use std::path::Path;
 
-use crate::codec::canonical::{encode_event, encode_incident};
-use crate::codec::frame::item::{Item, ItemKind, put_other};
+use crate::codec::canonical::encode_incident;
+use crate::codec::frame::item::{ItemKind, put_other};
 use crate::config::sections::ForeignInput;
 use crate::event::kinds::Topic;
 use crate::event::output::TrustMoment;
-use crate::event::raw::{RawErasure, RawIncident, RawRecord};
-use crate::fold::detect::{self, Detect};
-use crate::fold::route::{Frontier, Route};
+use crate::event::raw::{RawErasure, RawEvent, RawIncident, RawRecord};
+use crate::fold::detect::{self, Detect, Placed};
+use crate::fold::route::Route;
 use crate::fold::score::{Mark, Score, ScoreOut};
 use crate::log::files::{self, InputError, TopicFile};
 use crate::time::EventTime;
@@ -29,6 +34,8 @@ use self::aside::{Aside, SetAside};
 use self::foreign::ForeignFile;
 use self::ledger::{Account, Ledger};
 use self::load::{Arrival, Items};
+use self::order::Merge;
+use self::source::{Intake, Source, Stop};
 
 /// Told how far a replay is.
 pub trait Progress {
@@ -89,35 +96,35 @@ impl Replay {
             return Err(InputError::Empty { path: folder.to_owned() });
         }
         let mut outcome = Outcome::default();
-        let known = self.load_known(&files, &foreign, &mut outcome)?;
-        let mut sources = vec![known];
-        for file in events_of(&files) {
-            sources.push(self.load_events(file, &mut outcome, progress)?);
+        let mut sources = vec![Source::held(self.load_known(&files, &foreign, &mut outcome)?)];
+        let given = self.load_foreign(&foreign, &mut outcome, progress)?;
+        for file in files.iter().filter(|file| file.topic.is_person_events()) {
+            sources.push(Source::open(file)?);
         }
-        for (items, file) in sources.iter_mut().zip([None].into_iter().chain(events_of(&files).map(Some))) {
-            let ties = order::sort(items);
-            if let (false, Some(file)) = (ties.is_empty(), file) {
-                settle(items, &ties, |each| {
-                    load::visit(file, |number, _, record| each(number, record.ok()))
-                })?;
+        sources.push(given);
+        let before = (self.score.clone(), self.route.quality, outcome.ledger.clone());
+        match self.fold(&mut sources, &mut outcome, progress) {
+            Err(Stop::Input(error)) => return Err(error),
+            Err(Stop::Disorder) => {
+                (self.score, self.route.quality, outcome.ledger) = before;
+                (outcome.moments, outcome.score) = Default::default();
+                for source in &mut sources {
+                    source.hold(&mut self.intake(&mut outcome, progress))?;
+                }
+                if let Err(Stop::Input(error)) = self.fold(&mut sources, &mut outcome, progress) {
+                    return Err(error);
+                }
             }
+            Ok(()) => {}
         }
-        if !foreign.is_empty() {
-            let accounts = (&mut outcome.ledger, &mut outcome.aside);
-            let mut items =
-                foreign::load_events(&foreign, &mut self.route, self.arrival, accounts, progress)?;
-            let ties = order::sort(&mut items);
-            if !ties.is_empty() {
-                settle(&mut items, &ties, |each| {
-                    foreign::visit_events(&foreign, |number, _, given| {
-                        each(number, given.record.ok().flatten());
-                    })
-                })?;
-            }
-            sources.push(items);
+        for source in sources {
+            outcome.aside.append(source.aside);
         }
-        self.fold(&sources, &mut outcome, progress);
         Ok(outcome)
+    }
+
+    fn intake<'a>(&'a mut self, outcome: &'a mut Outcome, progress: &'a mut dyn Progress) -> Intake<'a> {
+        Intake { route: &mut self.route, arrival: self.arrival, ledger: &mut outcome.ledger, progress }
     }
 
     /// Loads what is known beforehand: links, incidents, and erasures, which become items.
@@ -140,16 +147,21 @@ impl Replay {
             }
         };
         for topic in [Topic::IdentityLinks, Topic::BrandIncidents, Topic::Erasures] {
-            if let Some(file) = files.iter().find(|file| file.topic == topic) {
-                let account = ledger.of(topic);
-                load::records(
-                    file,
-                    account,
-                    aside,
-                    |record, _, _, account, _| take(record, account),
-                    |_, _| {},
-                )?;
-            }
+            let Some(file) = files.iter().find(|file| file.topic == topic) else { continue };
+            let account = ledger.of(topic);
+            reader::visit(file, |number, original, record| {
+                account.read += 1;
+                match record {
+                    Ok(record) => {
+                        take(std::mem::replace(record, RawRecord::Event(RawEvent::new(topic))), account);
+                    }
+                    Err(reject) => {
+                        account.dead_lettered += 1;
+                        let original = original.to_vec();
+                        aside.dead(Aside { topic, source: None, record: number, original }, reject);
+                    }
+                }
+            })?;
         }
         for file in foreign {
             file.visit(
@@ -180,73 +192,77 @@ impl Replay {
         Ok(known)
     }
 
-    fn load_events(
+    fn load_foreign<'f>(
         &mut self,
-        file: &TopicFile,
+        files: &[ForeignFile],
         outcome: &mut Outcome,
         progress: &mut dyn Progress,
-    ) -> Result<Items, InputError> {
-        let (arrival, topic) = (self.arrival, file.topic);
-        let route = std::cell::RefCell::new(&mut self.route);
-        let state = std::cell::RefCell::new((Items::default(), Frontier::default()));
-        load::records(
-            file,
-            outcome.ledger.of(topic),
-            &mut outcome.aside,
-            |record, number, line, account, aside| {
-                let RawRecord::Event(raw) = record else { return };
-                let (items, frontier) = &mut *state.borrow_mut();
-                let routed =
-                    load::route_event(&mut route.borrow_mut(), &raw, frontier, arrival, items, number);
-                load::account(routed, account, aside, || Aside {
-                    topic,
-                    source: None,
-                    record: number,
-                    original: line.to_vec(),
-                });
-                progress_after(number, progress);
-            },
-            |line, number| {
-                let (items, frontier) = &mut *state.borrow_mut();
-                load::count_dead(&mut route.borrow_mut(), topic, line, frontier, arrival, items, number);
-            },
-        )?;
-        Ok(state.into_inner().0)
+    ) -> Result<Source<'f>, InputError> {
+        let mut aside = SetAside::default();
+        let accounts = (&mut outcome.ledger, &mut aside);
+        let mut items = foreign::load_events(files, &mut self.route, self.arrival, accounts, progress)?;
+        let ties = order::sort(&mut items);
+        if !ties.is_empty() {
+            source::settle(&mut items, &ties, |each| {
+                foreign::visit_events(files, |number, _, given| {
+                    each(number, given.record.ok().flatten().as_ref());
+                })
+            })?;
+        }
+        let mut source = Source::held(items);
+        source.aside = aside;
+        Ok(source)
     }
 
-    fn fold(&mut self, sources: &[Items], outcome: &mut Outcome, progress: &mut dyn Progress) {
-        let total: u64 = sources.iter().map(|items| items.index.len() as u64).sum();
+    fn fold(
+        &mut self,
+        sources: &mut [Source<'_>],
+        outcome: &mut Outcome,
+        progress: &mut dyn Progress,
+    ) -> Result<(), Stop> {
+        let (reads, total) =
+            (sources.iter().any(Source::is_dry), sources.iter().map(Source::in_memory).sum());
         let mut detect = Detect::new(self.detect.clone());
         let mut out = detect::Output::default();
-        let Replay { route, score, .. } = self;
-        let names = &route.brands;
-        let numbers: Vec<u32> =
-            (0..names.len() as u32).map(|number| detect.brand(names.name(number))).collect();
-        let brand_of = |item: &Item<'_>| numbers.get(item.brand() as usize).copied().unwrap_or(0);
-        let mut batch = Vec::with_capacity(detect::BATCH_EVENTS);
-        for (number, item) in (1..).zip(order::Merge::new(sources)) {
-            let (kind, brand, place) = (item.kind(), brand_of(&item), item.place());
-            let jurisdiction = route.jurisdictions.name(u32::from(item.jurisdiction()));
-            let whole = "the item was written by this process";
-            if kind == ItemKind::Event {
-                batch.push((brand, item.event(jurisdiction).expect(whole)));
-            } else {
-                detect.events(&batch, &mut out);
+        let mut numbers = Vec::new();
+        let mut applied = 0;
+        loop {
+            for source in sources.iter_mut().filter(|source| source.is_dry()) {
+                source.refill(&mut self.intake(outcome, progress))?;
+            }
+            let Replay { route, score, .. } = self;
+            while numbers.len() < route.brands.len() {
+                numbers.push(detect.brand(route.brands.name(numbers.len() as u32)));
+            }
+            let mut merge = Merge::new(sources.iter().map(Source::ready));
+            let mut batch = Vec::with_capacity(detect::BATCH_ITEMS);
+            loop {
                 batch.clear();
-                detect.item(&item, brand, place, jurisdiction, &mut out).expect(whole);
+                batch.extend(merge.by_ref().take(detect::BATCH_ITEMS).map(|item| Placed {
+                    item,
+                    place: item.place(),
+                    brand: numbers.get(item.brand() as usize).copied().unwrap_or(0),
+                    jurisdiction: route.jurisdictions.name(u32::from(item.jurisdiction())),
+                }));
+                let Some(place) = batch.last().map(|last| last.place) else { break };
+                detect.items(&batch, &mut out).expect("the items were written by this process");
+                if !out.windows.is_empty() {
+                    pass_on(score, &mut out, outcome, Some(place));
+                }
+                applied += batch.len() as u64;
+                if !reads && applied % PROGRESS_EVERY < batch.len() as u64 {
+                    progress.applied(PROGRESS_EVERY, total);
+                }
             }
-            if batch.len() == detect::BATCH_EVENTS {
-                detect.events(&batch, &mut out);
-                batch.clear();
+            let positions = merge.positions();
+            for (source, position) in sources.iter_mut().zip(positions) {
+                source.applied_to(position);
             }
-            if batch.is_empty() && !out.windows.is_empty() {
-                pass_on(score, &mut out, outcome, Some(place));
-            }
-            if number % PROGRESS_EVERY == 0 {
-                progress.applied(PROGRESS_EVERY, total);
+            if !sources.iter().any(Source::is_dry) {
+                break;
             }
         }
-        detect.events(&batch, &mut out);
+        let Replay { score, .. } = self;
         let end = detect.latest_applied().map(|time| time + 1);
         if let Some(end) = end {
             detect.advance(end, &mut out);
@@ -263,6 +279,7 @@ impl Replay {
         }
         outcome.pairs = detect.pairs();
         outcome.bytes = detect.bytes();
+        Ok(())
     }
 }
 
@@ -281,38 +298,9 @@ fn pass_on(score: &mut Score, out: &mut detect::Output, outcome: &mut Outcome, f
     }
 }
 
-fn events_of(files: &[TopicFile]) -> impl Iterator<Item = &TopicFile> {
-    files.iter().filter(|file| file.topic.is_person_events())
-}
-
 /// Tells the progress after a record.
 fn progress_after(number: u64, progress: &mut dyn Progress) {
     if number % PROGRESS_EVERY == PROGRESS_EVERY - 1 {
         progress.read(PROGRESS_EVERY);
     }
-}
-
-/// Puts items in order that only the Avro encoding of their records tells apart: has these visited again.
-fn settle(
-    items: &mut Items,
-    ties: &[std::ops::Range<usize>],
-    visit: impl FnOnce(&mut dyn FnMut(u64, Option<RawRecord<'_>>)) -> Result<(), InputError>,
-) -> Result<(), InputError> {
-    let mut wanted: Vec<u64> =
-        ties.iter().flat_map(|tie| &items.index[tie.clone()]).map(|i| i.record).collect();
-    wanted.sort_unstable();
-    let mut encoded = std::collections::BTreeMap::new();
-    visit(&mut |number, record| {
-        if wanted.binary_search(&number).is_ok()
-            && let Some(RawRecord::Event(event)) = record
-        {
-            let mut bytes = Vec::new();
-            encode_event(&event, &mut bytes);
-            encoded.insert(number, bytes);
-        }
-    })?;
-    for tie in ties {
-        items.index[tie.clone()].sort_by(|a, b| encoded.get(&a.record).cmp(&encoded.get(&b.record)));
-    }
-    Ok(())
 }

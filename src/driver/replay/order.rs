@@ -1,6 +1,7 @@
 //! Items in the order in which they are applied.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use crate::codec::frame::item::Item;
 
@@ -13,7 +14,7 @@ fn compare(items: &Items, a: Indexed, b: Indexed) -> Ordering {
 
 /// Sorts the items of one file, unless they are in order already. Returns the positions of items that only
 /// their original records tell apart, as ranges of the sorted index.
-pub fn sort(items: &mut Items) -> Vec<std::ops::Range<usize>> {
+pub fn sort(items: &mut Items) -> Vec<Range<usize>> {
     let mut index = std::mem::take(&mut items.index);
     if !index.is_sorted_by(|a, b| compare(items, *a, *b).is_le()) {
         index.sort_by(|a, b| compare(items, *a, *b));
@@ -33,16 +34,52 @@ pub fn sort(items: &mut Items) -> Vec<std::ops::Range<usize>> {
     ties
 }
 
-/// Sorted items of several files as one sequence.
+/// Items of one source that may be applied now, in order.
 #[derive(Debug)]
+pub struct Ready<'a> {
+    /// Holds them.
+    pub items: &'a Items,
+    /// Their positions in its index.
+    pub range: Range<usize>,
+    /// Whether the source gives more after them.
+    pub more: bool,
+}
+
+/// Ready items of several sources as one sequence, up to where a source must give more.
 pub struct Merge<'a> {
-    sources: Vec<(&'a Items, usize)>,
+    sources: Vec<(Ready<'a>, Option<Head<'a>>)>,
+    dry: bool,
+}
+
+/// The next item of a source.
+struct Head<'a> {
+    place: i64,
+    item: Item<'a>,
+}
+
+impl<'a> Ready<'a> {
+    fn head(&self) -> Option<Head<'a>> {
+        let indexed = *self.items.index[self.range.clone()].first()?;
+        Some(Head { place: indexed.place, item: self.items.item(indexed) })
+    }
 }
 
 impl<'a> Merge<'a> {
-    /// Merges sorted items.
-    pub fn new(sources: &'a [Items]) -> Merge<'a> {
-        Merge { sources: sources.iter().map(|items| (items, 0)).collect() }
+    /// Merges what is ready.
+    pub fn new(ready: impl Iterator<Item = Ready<'a>>) -> Merge<'a> {
+        let sources: Vec<_> = ready
+            .map(|ready| {
+                let head = ready.head();
+                (ready, head)
+            })
+            .collect();
+        let dry = sources.iter().any(|(ready, head)| head.is_none() && ready.more);
+        Merge { sources, dry }
+    }
+
+    /// For each source the position up to which its items were given.
+    pub fn positions(self) -> Vec<usize> {
+        self.sources.into_iter().map(|(ready, _)| ready.range.start).collect()
     }
 }
 
@@ -50,17 +87,26 @@ impl<'a> Iterator for Merge<'a> {
     type Item = Item<'a>;
 
     fn next(&mut self) -> Option<Item<'a>> {
-        let mut least: Option<(usize, Item<'a>)> = None;
-        for (number, (items, at)) in self.sources.iter().enumerate() {
-            if let Some(&indexed) = items.index.get(*at) {
-                let candidate = items.item(indexed);
-                if least.as_ref().is_none_or(|(_, item)| candidate.cmp_key(item).is_lt()) {
-                    least = Some((number, candidate));
-                }
+        if self.dry {
+            return None;
+        }
+        let mut least: Option<(usize, &Head<'a>)> = None;
+        for (number, (_, head)) in self.sources.iter().enumerate() {
+            if let Some(head) = head
+                && least.is_none_or(|(_, least)| {
+                    head.place < least.place
+                        || (head.place == least.place && head.item.cmp_key(&least.item).is_lt())
+                })
+            {
+                least = Some((number, head));
             }
         }
-        let (number, item) = least?;
-        self.sources[number].1 += 1;
+        let (number, _) = least?;
+        let (ready, head) = &mut self.sources[number];
+        let item = head.take()?.item;
+        ready.range.start += 1;
+        *head = ready.head();
+        self.dry = head.is_none() && ready.more;
         Some(item)
     }
 }

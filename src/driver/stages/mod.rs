@@ -1,15 +1,16 @@
 //! The three stages as the step loop drives them: records in, outputs and metadata out.
 
 pub mod detect;
+pub mod encoder;
 pub mod recovery;
 pub mod route;
 pub mod score;
+pub mod source_decoder;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::event::kinds::Topic;
-use crate::log::Outgoing;
 
 /// A stage, as users name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -82,17 +83,6 @@ impl Names {
     /// The name of an own topic, such as `moments`.
     pub fn own(&self, name: &str) -> Arc<str> {
         Arc::from(format!("{}{name}", self.prefix))
-    }
-}
-
-/// A public record as JSON, with a JSON key.
-fn json_record(topic: &Arc<str>, key: &serde_json::Value, record: &impl serde::Serialize) -> Outgoing {
-    Outgoing {
-        topic: Arc::clone(topic),
-        partition: None,
-        key: Some(key.to_string().into_bytes()),
-        value: serde_json::to_vec(record).expect("output records hold scalars under text keys only"),
-        headers: Vec::new(),
     }
 }
 

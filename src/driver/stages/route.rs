@@ -1,21 +1,27 @@
 //! `route` on a log: source records to the person partitions, with the sources' frontiers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::codec::canonical::encode_incident;
+use crate::codec::confluent::SchemaId;
 use crate::codec::frame::item::{ItemKind, put_other};
 use crate::codec::frame::{FrameBuilder, FrontierTable, SourceFrontier};
-use crate::codec::json::{self, Decoder};
+use crate::codec::json;
 use crate::codec::partial::Partial;
 use crate::config::TopicSettings;
 use crate::driver::clock::WallTime;
+use crate::driver::replay::ledger::Account;
+use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
-use crate::event::raw::{RawEvent, RawRecord};
+use crate::event::raw::{RawEvent, RawIncident, RawRecord};
 use crate::event::reject::{Reason, Reject};
 use crate::fold::route::{Frontier, Route, Routed};
 use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
+use crate::registry::{Look, Schemas};
 
+use super::source_decoder::SourceDecoder;
 use super::{Names, brand_partition};
 
 /// How often a person partition gets a frontier table at least, milliseconds of wall time.
@@ -38,6 +44,8 @@ pub struct RouteSettings {
     pub source_partitions: BTreeMap<Topic, u32>,
     /// Settings of each source topic, in the order of [`Topic::ALL`].
     pub topics: Vec<TopicSettings>,
+    /// Schemas of records in Avro, if there is a registry.
+    pub schemas: Option<Schemas>,
     /// Size of a frame at which a step ends, bytes.
     pub frame_bytes: usize,
     /// How far ahead of the record's timestamp an event time may be, milliseconds.
@@ -54,6 +62,8 @@ impl RouteSettings {
 struct SourceState {
     frontier: Frontier,
     last_record: WallTime,
+    /// What became of the records that are not committed yet.
+    account: Account,
 }
 
 /// The stage.
@@ -61,7 +71,11 @@ pub struct RouteStage {
     settings: RouteSettings,
     route: Route,
     sources: BTreeMap<TopicPartition, SourceState>,
-    decoders: [Option<Decoder>; Topic::ALL.len()],
+    /// What became of the committed records.
+    accounts: BTreeMap<TopicPartition, Account>,
+    decoders: [Option<SourceDecoder>; Topic::ALL.len()],
+    /// Sources whose next record waits for its schema.
+    waiting: BTreeMap<TopicPartition, SchemaId>,
     builders: Vec<FrameBuilder>,
     /// Whether the items of some partition fill a frame.
     is_full: bool,
@@ -76,7 +90,9 @@ impl RouteStage {
         RouteStage {
             route,
             sources: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             decoders: Default::default(),
+            waiting: BTreeMap::new(),
             builders: (0..partitions).map(|_| FrameBuilder::default()).collect(),
             is_full: false,
             last_table: vec![WallTime(i64::MIN); partitions],
@@ -106,9 +122,9 @@ impl RouteStage {
         raw: &RawEvent<'_>,
         record: &RecordRef<'_>,
         frontier: &mut Frontier,
-    ) -> Result<Option<i64>, Reject> {
+    ) -> Result<Routed, Reject> {
         let timestamp = record.timestamp_ms.unwrap_or(self.now.0);
-        if raw.event_time > timestamp + self.settings.max_future_skew_ms {
+        if raw.event_time > timestamp.saturating_add(self.settings.max_future_skew_ms) {
             return Err(Reject::new(Reason::Future, "event_time"));
         }
         let place = frontier.place(raw.event_time);
@@ -118,30 +134,29 @@ impl RouteStage {
             .route
             .event(raw, place, false, |person| Self::person_items(builders, is_full, frame_bytes, person));
         frontier.raise(raw.event_time, timestamp, self.settings.topic(raw.topic).out_of_orderness_ms);
-        Ok(match routed {
-            Routed::TooLate { by_ms } => Some(by_ms),
-            Routed::Logged | Routed::Exempt => None,
-        })
+        Ok(routed)
     }
 
     fn record(
         &mut self,
         of: (&TopicPartition, Topic),
         record: &RecordRef<'_>,
-        decoder: &mut Decoder,
-        frontier: &mut Frontier,
+        decoder: &mut SourceDecoder,
+        source: &mut SourceState,
         out: &mut Vec<Outgoing>,
     ) {
         let (from, topic) = of;
+        let SourceState { frontier, account, .. } = source;
+        account.read += 1;
         let outcome = match decoder.decode(record.value) {
             Ok(RawRecord::Event(raw)) => self.event(&raw, record, frontier),
             Ok(RawRecord::Incident(incident)) => {
-                self.incident(&incident.brand_id, record, out);
-                Ok(None)
+                self.incident(&incident, out);
+                Ok(Routed::Logged)
             }
             Ok(RawRecord::Link(link)) => {
                 self.route.links.insert(link);
-                Ok(None)
+                Ok(Routed::Logged)
             }
             Ok(RawRecord::Erasure(erasure)) => {
                 for key in self.route.erasure(&erasure).keys {
@@ -149,18 +164,21 @@ impl RouteStage {
                     let items = Self::person_items(builders, is_full, self.settings.frame_bytes, &key);
                     put_other(items, ItemKind::Erasure, erasure.requested_time, &key, 0);
                 }
-                Ok(None)
+                Ok(Routed::Logged)
             }
             Err(reject) => Err(reject),
         };
         match outcome {
-            Ok(None) => {}
-            Ok(Some(by_ms)) => {
+            Ok(Routed::Logged) => account.applied += 1,
+            Ok(Routed::Exempt) => account.exempt += 1,
+            Ok(Routed::TooLate { by_ms }) => {
+                account.too_late += 1;
                 let reason = ("trustline.reason".to_owned(), b"too_late".to_vec());
                 let lateness = ("trustline.lateness-ms".to_owned(), by_ms.to_string().into_bytes());
                 out.push(self.aside("late-events", from, record, vec![reason, lateness]));
             }
             Err(reject) => {
+                account.dead_lettered += 1;
                 if topic.is_person_events()
                     && let Some(place) = frontier.at()
                 {
@@ -208,12 +226,13 @@ impl RouteStage {
         }
     }
 
-    fn incident(&self, brand: &str, record: &RecordRef<'_>, out: &mut Vec<Outgoing>) {
-        let mut value = Vec::new();
-        Partial::Incident(record.value.to_vec()).encode(&mut value);
+    fn incident(&self, incident: &RawIncident, out: &mut Vec<Outgoing>) {
+        let (mut datum, mut value) = (Vec::new(), Vec::new());
+        encode_incident(incident, &mut datum);
+        Partial::Incident(datum).encode(&mut value);
         out.push(Outgoing {
             topic: self.settings.names.own("brand-partials"),
-            partition: Some(brand_partition(brand, self.settings.brand_partitions)),
+            partition: Some(brand_partition(&incident.brand_id, self.settings.brand_partitions)),
             key: None,
             value,
             headers: Vec::new(),
@@ -231,12 +250,14 @@ impl Stage for RouteStage {
     ) -> Result<Option<i64>, StageError> {
         let committed = position.and_then(|position| position.metadata.strip_prefix("f1:")?.parse().ok());
         let frontier = committed.map_or_else(Frontier::default, Frontier::restored);
-        self.sources.insert(of.clone(), SourceState { frontier, last_record: self.now });
+        let source = SourceState { frontier, last_record: self.now, account: Account::default() };
+        self.sources.insert(of.clone(), source);
         Ok(position.map(|position| position.next))
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.sources.remove(of);
+        self.waiting.remove(of);
         self.builders.iter_mut().for_each(|builder| builder.items.clear());
         self.is_full = false;
     }
@@ -247,27 +268,39 @@ impl Stage for RouteStage {
         records: &mut dyn Records,
         out: &mut Vec<Outgoing>,
     ) -> Result<(), StageError> {
-        let (Some(topic), Some(source)) =
+        let (Some(topic), Some(mut source)) =
             (self.settings.names.source_of(&from.topic), self.sources.get(from).copied())
         else {
             while records.next().is_some() {}
             return Ok(());
         };
         let slot = usize::from(topic.index());
-        let mut decoder = self.decoders[slot].take().unwrap_or_else(|| Decoder::new(topic));
-        let mut frontier = source.frontier;
-        while !self.is_full
-            && let Some(record) = records.next()
-        {
-            self.record((from, topic), &record, &mut decoder, &mut frontier, out);
+        let mut decoder = self.decoders[slot].take().unwrap_or_else(|| {
+            SourceDecoder::new(topic, self.settings.topic(topic).format, self.settings.schemas.clone())
+        });
+        while !self.is_full {
+            if let Some(id) = records.peek_value().and_then(|value| decoder.waits_for(value)) {
+                self.waiting.insert(from.clone(), id);
+                break;
+            }
+            let Some(record) = records.next() else { break };
+            self.record((from, topic), &record, &mut decoder, &mut source, out);
         }
         self.decoders[slot] = Some(decoder);
-        self.sources.insert(from.clone(), SourceState { frontier, last_record: self.now });
+        source.last_record = self.now;
+        self.sources.insert(from.clone(), source);
         Ok(())
     }
 
     fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    fn held(&mut self, _now: WallTime) -> BTreeSet<TopicPartition> {
+        if let Some(schemas) = &self.settings.schemas {
+            self.waiting.retain(|_, id| schemas.look(*id) == Look::NotYet);
+        }
+        self.waiting.keys().cloned().collect()
     }
 
     fn asks_for_end(&self, now: WallTime) -> Vec<TopicPartition> {
@@ -338,6 +371,25 @@ impl Stage for RouteStage {
     fn metadata(&self, of: &TopicPartition) -> String {
         let frontier = self.sources.get(of).and_then(|source| source.frontier.at());
         frontier.map_or_else(String::new, |frontier| format!("f1:{frontier}"))
+    }
+
+    fn committed(&mut self, of: &TopicPartition, _next: i64, _now: WallTime) {
+        if let Some(source) = self.sources.get_mut(of) {
+            self.accounts.entry(of.clone()).or_default().add(&std::mem::take(&mut source.account));
+        }
+    }
+
+    fn gauges(&self, of: &TopicPartition) -> Gauges {
+        let topic = self.settings.names.source_of(&of.topic);
+        let frontier = self.sources.get(of).and_then(|source| source.frontier.at());
+        let slack = topic.map_or(0, |topic| self.settings.topic(topic).out_of_orderness_ms);
+        let account = self.accounts.get(of).copied().unwrap_or_default();
+        Gauges {
+            frontier,
+            newest_event: frontier.map(|frontier| frontier + slack),
+            accounts: topic.map(|topic| (topic, account)).into_iter().collect(),
+            ..Gauges::default()
+        }
     }
 }
 

@@ -11,8 +11,13 @@ use hashbrown::HashTable;
 
 #[derive(Clone, Copy)]
 struct Applied {
-    id: u128,
+    /// The two halves, so that nothing is lost to alignment.
+    id: [u64; 2],
     place: i64,
+}
+
+fn halves(id: u128) -> [u64; 2] {
+    [id as u64, (id >> 64) as u64]
 }
 
 /// The ids applied within the memory.
@@ -44,12 +49,12 @@ impl Duplicates {
         while self.order.front().is_some_and(|oldest| place - oldest.place >= self.memory_ms) {
             self.forget_oldest();
         }
-        self.push_new(id, place)
+        self.push_new(halves(id), place)
     }
 
     /// Remembers an id as the newest; false if it is known.
-    fn push_new(&mut self, id: u128, place: i64) -> bool {
-        let hash = id as u64;
+    fn push_new(&mut self, id: [u64; 2], place: i64) -> bool {
+        let hash = id[0];
         let (order, first) = (&self.order, self.first);
         let at = |number: u32| &order[number.wrapping_sub(first) as usize];
         if self.table.find(hash, |&number| at(number).id == id).is_some() {
@@ -62,8 +67,7 @@ impl Duplicates {
         let number = self.first.wrapping_add(self.order.len() as u32);
         self.order.push_back(Applied { id, place });
         let (order, first) = (&self.order, self.first);
-        self.table
-            .insert_unique(hash, number, |&number| order[number.wrapping_sub(first) as usize].id as u64);
+        self.table.insert_unique(hash, number, |&number| order[number.wrapping_sub(first) as usize].id[0]);
         true
     }
 
@@ -71,6 +75,14 @@ impl Duplicates {
     #[must_use = "pass it to `black_box`"]
     pub fn warm(&self, id: u128) -> bool {
         self.table.find(id as u64, |_| true).is_some()
+    }
+
+    /// Fetches what is looked at when time passes `place` and the oldest ids go, at most so many.
+    #[must_use = "pass it to `black_box`"]
+    pub fn warm_oldest(&self, place: i64, count: usize) -> usize {
+        let gone = |oldest: &&Applied| place - oldest.place >= self.memory_ms;
+        let oldest = self.order.iter().take(count).take_while(gone);
+        oldest.filter(|oldest| self.table.find(oldest.id[0], |_| true).is_some()).count()
     }
 
     /// How many ids are remembered.
@@ -96,7 +108,7 @@ impl Duplicates {
     fn forget_oldest(&mut self) {
         let Some(oldest) = self.order.front().copied() else { return };
         let number = self.first;
-        if let Ok(entry) = self.table.find_entry(oldest.id as u64, |&known| known == number) {
+        if let Ok(entry) = self.table.find_entry(oldest.id[0], |&known| known == number) {
             entry.remove();
         }
         self.order.pop_front();

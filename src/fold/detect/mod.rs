@@ -55,10 +55,23 @@ pub struct Settings {
 }
 
 /// Version of this fold: raised when the same log gives another state or output, or the state another form.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
-/// How many events [`Detect::events`] is best given at once.
-pub const BATCH_EVENTS: usize = 32;
+/// How many items [`Detect::items`] is best given at once.
+pub const BATCH_ITEMS: usize = 32;
+
+/// An item about to be applied, with the names its numbers stand for.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed<'a> {
+    /// The item.
+    pub item: Item<'a>,
+    /// Where it is applied, milliseconds.
+    pub place: i64,
+    /// The brand's number in the fold.
+    pub brand: u32,
+    /// The jurisdiction, empty where unknown.
+    pub jurisdiction: &'a str,
+}
 
 /// When a window's counts were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,6 +212,11 @@ impl Detect {
         self.store.len()
     }
 
+    /// How many ids the memory of duplicates holds.
+    pub fn remembered_ids(&self) -> usize {
+        self.duplicates.len()
+    }
+
     /// The latest event time of an applied event, milliseconds.
     pub fn latest_applied(&self) -> Option<i64> {
         self.latest_applied
@@ -209,26 +227,33 @@ impl Detect {
         (self.store.bytes(), self.duplicates.bytes())
     }
 
-    /// Applies the next events, in order. What they need is fetched for all of them first, so that the waits
-    /// for memory overlap: batches of [`BATCH_EVENTS`] are best.
-    pub fn events(&mut self, events: &[(u32, PersonEvent<'_>)], out: &mut Output) {
+    /// Applies the next items, in order. What they need is fetched for all of them first, so that the waits
+    /// for memory overlap: batches of [`BATCH_ITEMS`] are best.
+    ///
+    /// # Errors
+    /// At an item that is to be an event and does not hold one; what came before it is applied.
+    pub fn items(&mut self, items: &[Placed<'_>], out: &mut Output) -> Result<(), DamagedItem> {
         let mut hashes = std::mem::take(&mut self.hashes);
         hashes.clear();
-        for (brand, event) in events {
-            let id = self.event_hash(event);
+        for Placed { item, brand, .. } in items {
+            let (person, id) =
+                (item.person(), self.event_hash(item.topic_index(), item.person(), item.event_id()));
             hashes.push(id);
-            std::hint::black_box(self.store.warm(&PairKey { person: event.person, brand: *brand }));
+            std::hint::black_box(self.store.warm(&PairKey { person, brand: *brand }));
             std::hint::black_box(self.duplicates.warm(id));
         }
-        for ((brand, event), id) in events.iter().zip(&hashes) {
-            self.hashed_event(*brand, event, *id, out);
+        if let Some(last) = items.last() {
+            std::hint::black_box(self.duplicates.warm_oldest(last.place, items.len()));
         }
+        let applied = items.iter().zip(&hashes).try_for_each(|(placed, id)| self.item(placed, *id, out));
         self.hashes = hashes;
+        applied
     }
 
     /// Applies the next event.
     pub fn event(&mut self, brand: u32, event: &PersonEvent<'_>, out: &mut Output) {
-        self.hashed_event(brand, event, self.event_hash(event), out);
+        let id = self.event_hash(event.topic.index(), event.person, event.event_id);
+        self.hashed_event(brand, event, id, out);
     }
 
     fn hashed_event(&mut self, brand: u32, event: &PersonEvent<'_>, id: u128, out: &mut Output) {
@@ -247,7 +272,7 @@ impl Detect {
         self.latest_applied = self.latest_applied.max(Some(event.time));
 
         let key = PairKey { person: event.person, brand };
-        self.store.load(&key, &mut self.record);
+        let stood = self.store.load(&key, &mut self.record);
         let exposed = moments::exposed(&self.record, event.place);
         let rules = self.brands[brand as usize].rules.in_jurisdiction(event.jurisdiction);
         let seen = crate::patterns::apply(&mut Pair {
@@ -269,31 +294,22 @@ impl Detect {
                 self.requests.push_back((due, key));
             }
         }
-        self.count(&key, event.place, &seen, exposed, device_key, |counts| {
+        self.count(&key, &seen, exposed, device_key, |counts| {
             counts.applied += 1;
             counts.touches += u64::from(seen.touch);
         });
         self.publish(&key, event.time, event.place, event.event_id, event.jurisdiction, out);
-        self.store.save(&key, &self.record);
+        self.store.save(&key, stood, &self.record);
     }
 
-    /// Applies an item of the log at a place.
-    ///
-    /// # Errors
-    /// When it is to be an event and its bytes do not hold one; nothing is applied then.
-    pub fn item(
-        &mut self,
-        item: &Item<'_>,
-        brand: u32,
-        place: i64,
-        jurisdiction: &str,
-        out: &mut Output,
-    ) -> Result<(), DamagedItem> {
+    fn item(&mut self, placed: &Placed<'_>, id: u128, out: &mut Output) -> Result<(), DamagedItem> {
+        let Placed { item, place, brand, jurisdiction } = *placed;
         match item.kind() {
             kind @ (ItemKind::Event | ItemKind::LateWord) => {
-                let event = PersonEvent { place, ..item.event(jurisdiction)? };
+                let mut event = item.event(jurisdiction)?;
+                event.place = place;
                 if kind == ItemKind::Event {
-                    self.event(brand, &event, out);
+                    self.hashed_event(brand, &event, id, out);
                 } else {
                     self.late_word(brand, &event, out);
                 }
@@ -315,9 +331,9 @@ impl Detect {
             return;
         }
         let key = PairKey { person: event.person, brand };
-        self.store.load(&key, &mut self.record);
+        let stood = self.store.load(&key, &mut self.record);
         crate::patterns::apply_late_word(&mut self.record, event);
-        self.store.save(&key, &self.record);
+        self.store.save(&key, stood, &self.record);
     }
 
     /// Counts a record that is no event.
@@ -342,7 +358,7 @@ impl Detect {
         let mut deleted = 0;
         for brand in 0..self.brands.len() as u32 {
             let key = PairKey { person, brand };
-            if !self.store.load(&key, &mut self.record) {
+            if self.store.load(&key, &mut self.record).is_none() {
                 continue;
             }
             for index in 0..self.open.len() {
@@ -386,7 +402,7 @@ impl Detect {
     }
 
     fn mature(&mut self, due: i64, key: PairKey, out: &mut Output) {
-        self.store.load(&key, &mut self.record);
+        let stood = self.store.load(&key, &mut self.record);
         let Some(request) = control_honoured::take_due(&mut self.record, due) else { return };
         let Request { event, touched, broken, device_key, .. } = request;
         let seen = Seen { at_risk: 1 << Pattern::ControlHonoured.index(), ..Seen::default() };
@@ -395,16 +411,15 @@ impl Detect {
             let (pattern, evidence) = (Pattern::ControlHonoured, Evidence::NONE);
             self.triggers.push(Trigger { pattern, severity: 1, anchor: Anchor::None, evidence });
         }
-        self.count(&key, due, &seen, 0, device_key, |counts| counts.matured += 1);
+        self.count(&key, &seen, 0, device_key, |counts| counts.matured += 1);
         self.publish_with(&key, due, due, "", || event.to_le_bytes(), out);
-        self.store.save(&key, &self.record);
+        self.store.save(&key, stood, &self.record);
     }
 
     /// Moves the pair's words in the open windows and their counts.
     fn count(
         &mut self,
         key: &PairKey,
-        place: i64,
         seen: &Seen,
         exposed: u16,
         device_key: bool,
@@ -412,7 +427,9 @@ impl Detect {
     ) {
         for index in 0..self.open.len() {
             let length = self.settings.lengths[index];
-            let number = u32::try_from(place / length.ms()).expect("places lie between 2000 and 2100");
+            let number = self.open[index].number;
+            let number =
+                u32::try_from(number).expect("a window is open, and places lie between 2000 and 2100");
             let state = self.record.windows[index];
             let old = if state.number == number { state.bits } else { 0 };
             let mut new = windows::after(old, seen, exposed, device_key);
@@ -475,13 +492,10 @@ impl Detect {
             && self.erased.get(&event.person).is_some_and(|&requested| event.time < requested)
     }
 
-    fn event_hash(&self, event: &PersonEvent<'_>) -> u128 {
-        let mut input = [0u8; 16 + 1 + 256];
-        let id = &event.event_id[..event.event_id.len().min(256)];
-        input[..16].copy_from_slice(&event.person);
-        input[16] = event.topic.index();
-        input[17..17 + id.len()].copy_from_slice(id);
-        xxh3_128_with_seed(&input[..17 + id.len()], self.settings.hash_seed)
+    /// What the event is known by among those applied. The person's pseudonym is a keyed hash already.
+    fn event_hash(&self, topic: u8, person: [u8; 16], event_id: &[u8]) -> u128 {
+        let seed = self.settings.hash_seed.wrapping_add(u64::from(topic));
+        xxh3_128_with_seed(event_id, seed) ^ u128::from_le_bytes(person)
     }
 
     fn count_record(&mut self, place: i64) {

@@ -15,6 +15,7 @@ const HEAD: usize = 22;
 const CACHE_LINE: usize = 64;
 /// How much of a slot is fetched ahead: most records are shorter.
 const WARM_LINES: usize = 6;
+/// A chunk has a power of two of slots: as many as fit, at least one.
 const CHUNK_BYTES: usize = 1 << 18;
 
 /// Slot sizes: 64 to 512 by 32, then by a quarter to over 256 KiB.
@@ -29,6 +30,17 @@ const SIZES: [usize; CLASSES] = {
         index += 1;
     }
     sizes
+};
+
+/// The binary logarithm of the slots of a chunk.
+const SHIFTS: [u32; CLASSES] = {
+    let mut shifts = [0; CLASSES];
+    let mut index = 0;
+    while index < CLASSES && SIZES[index] <= CHUNK_BYTES {
+        shifts[index] = (CHUNK_BYTES / SIZES[index]).ilog2();
+        index += 1;
+    }
+    shifts
 };
 
 /// Who and with which brand.
@@ -57,8 +69,9 @@ impl PairKey {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Handle {
+/// Where a pair's record stands, until the pair is saved or removed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Handle {
     hash: u32,
     class: u8,
     slot: [u8; 3],
@@ -89,31 +102,27 @@ struct Slab {
 }
 
 impl Slab {
-    fn take(&mut self, size: usize) -> u32 {
+    fn take(&mut self, class: usize) -> u32 {
         if let Some(slot) = self.free.pop() {
             return slot;
         }
         let slot = self.used;
-        if slot as usize / per_chunk(size) == self.chunks.len() {
-            self.chunks.push(vec![0; per_chunk(size) * size].into_boxed_slice());
+        if slot as usize >> SHIFTS[class] == self.chunks.len() {
+            self.chunks.push(vec![0; SIZES[class] << SHIFTS[class]].into_boxed_slice());
         }
         self.used += 1;
         slot
     }
 
-    fn bytes(&self, slot: usize, size: usize) -> &[u8] {
-        let at = slot % per_chunk(size) * size;
-        &self.chunks[slot / per_chunk(size)][at..at + size]
+    fn bytes(&self, slot: usize, class: usize) -> &[u8] {
+        let at = (slot & ((1 << SHIFTS[class]) - 1)) * SIZES[class];
+        &self.chunks[slot >> SHIFTS[class]][at..at + SIZES[class]]
     }
 
-    fn bytes_mut(&mut self, slot: usize, size: usize) -> &mut [u8] {
-        let at = slot % per_chunk(size) * size;
-        &mut self.chunks[slot / per_chunk(size)][at..at + size]
+    fn bytes_mut(&mut self, slot: usize, class: usize) -> &mut [u8] {
+        let at = (slot & ((1 << SHIFTS[class]) - 1)) * SIZES[class];
+        &mut self.chunks[slot >> SHIFTS[class]][at..at + SIZES[class]]
     }
-}
-
-const fn per_chunk(size: usize) -> usize {
-    if size > CHUNK_BYTES { 1 } else { CHUNK_BYTES / size }
 }
 
 /// The records of all pairs of a partition.
@@ -145,21 +154,20 @@ impl Store {
         slabs + self.table.capacity() * 8 / 7 * (size_of::<Handle>() + 1)
     }
 
-    /// Unpacks the record of a pair; an empty one if nothing is known of it.
-    pub fn load(&self, key: &PairKey, record: &mut Record) -> bool {
+    /// Unpacks the record of a pair, an empty one if nothing is known of it; returns where it stands.
+    pub fn load(&self, key: &PairKey, record: &mut Record) -> Option<Handle> {
         let hash = key.hash();
-        match self.table.find(spread(hash), |handle| handle.hash == hash && self.is(*handle, key)) {
+        let is = |handle: &Handle| handle.hash == hash && matches_key(&self.slabs, *handle, key);
+        let found = self.table.find(spread(hash), is).copied();
+        match found {
             Some(handle) => {
-                let bytes = self.bytes_of(*handle);
+                let bytes = slot_bytes(&self.slabs, handle);
                 let length = usize::from(u16::from_le_bytes([bytes[20], bytes[21]]));
                 record.load(self.windows, &bytes[HEAD..HEAD + length]);
-                true
             }
-            None => {
-                record.clear();
-                false
-            }
+            None => record.clear(),
         }
+        found
     }
 
     /// Fetches the record of a pair into the processor's caches. Calls for several pairs in a row overlap
@@ -169,42 +177,45 @@ impl Store {
         let hash = key.hash();
         let handle = self.table.find(spread(hash), |handle| handle.hash == hash);
         handle.map_or(0, |handle| {
-            let slot = self.bytes_of(*handle);
+            let slot = slot_bytes(&self.slabs, *handle);
             slot.iter().step_by(CACHE_LINE).take(WARM_LINES).fold(0, |all, byte| all ^ byte)
         })
     }
 
-    /// Packs the record of a pair.
+    /// Packs the record of a pair, which stood where [`Store::load`] said.
     ///
     /// # Panics
     /// If the record exceeds 64 KiB, which the limits on its sections exclude.
-    pub fn save(&mut self, key: &PairKey, record: &Record) {
+    pub fn save(&mut self, key: &PairKey, stood: Option<Handle>, record: &Record) {
         let length = record.stored_len(self.windows);
         let stored = u16::try_from(length).expect("sections are limited so that a record stays below 64 KiB");
-        let class = SIZES.partition_point(|&size| size < HEAD + length);
-        let hash = key.hash();
-        let (slabs, windows) = (&mut self.slabs, self.windows);
-        let is = |handle: &Handle| handle.hash == hash && matches_key(slabs, *handle, key);
-        let slot = match self.table.find_mut(spread(hash), is) {
+        let class = class_of(HEAD + length);
+        let slot = match stood {
             Some(handle) if usize::from(handle.class) == class => handle.slot(),
-            Some(handle) => {
-                let slot = slabs[class].take(SIZES[class]);
-                slabs[usize::from(handle.class)].free.push(handle.slot() as u32);
-                *handle = Handle::new(hash, class, slot);
-                slot as usize
-            }
-            None => {
-                let slot = slabs[class].take(SIZES[class]);
-                let handle = Handle::new(hash, class, slot);
-                self.table.insert_unique(spread(hash), handle, |handle| spread(handle.hash));
-                slot as usize
-            }
+            _ => self.place(key.hash(), stood, class),
         };
-        let bytes = slabs[class].bytes_mut(slot, SIZES[class]);
+        let bytes = self.slabs[class].bytes_mut(slot, class);
         bytes[..16].copy_from_slice(&key.person);
         bytes[16..20].copy_from_slice(&key.brand.to_le_bytes());
         bytes[20..22].copy_from_slice(&stored.to_le_bytes());
-        record.store(windows, &mut bytes[HEAD..HEAD + length]);
+        record.store(self.windows, &mut bytes[HEAD..HEAD + length]);
+    }
+
+    /// Gives a record, new or grown or shrunk, a slot of another class.
+    fn place(&mut self, hash: u32, stood: Option<Handle>, class: usize) -> usize {
+        let slot = self.slabs[class].take(class);
+        let handle = Handle::new(hash, class, slot);
+        match stood {
+            Some(old) => {
+                self.slabs[usize::from(old.class)].free.push(old.slot() as u32);
+                let known = self.table.find_mut(spread(hash), |known| *known == old);
+                *known.expect("a pair stands where it was found until it is saved") = handle;
+            }
+            None => {
+                self.table.insert_unique(spread(hash), handle, |handle| spread(handle.hash));
+            }
+        }
+        slot as usize
     }
 
     /// Forgets a pair; returns whether it was known.
@@ -217,17 +228,17 @@ impl Store {
         let Ok(entry) = found else { return false };
         let (handle, _) = entry.remove();
         let class = usize::from(handle.class);
-        slabs[class].bytes_mut(handle.slot(), SIZES[class]).fill(0);
+        slabs[class].bytes_mut(handle.slot(), class).fill(0);
         slabs[class].free.push(handle.slot() as u32);
         true
     }
+}
 
-    fn bytes_of(&self, handle: Handle) -> &[u8] {
-        slot_bytes(&self.slabs, handle)
-    }
-
-    fn is(&self, handle: Handle, key: &PairKey) -> bool {
-        matches_key(&self.slabs, handle, key)
+/// The class of the smallest slots that hold so many bytes.
+fn class_of(length: usize) -> usize {
+    match length {
+        ..=512 => length.saturating_sub(SIZES[0]).div_ceil(32),
+        _ => SIZES.partition_point(|&size| size < length),
     }
 }
 
@@ -239,7 +250,7 @@ impl std::fmt::Debug for Store {
 
 fn slot_bytes(slabs: &[Slab], handle: Handle) -> &[u8] {
     let class = usize::from(handle.class);
-    slabs[class].bytes(handle.slot(), SIZES[class])
+    slabs[class].bytes(handle.slot(), class)
 }
 
 fn matches_key(slabs: &[Slab], handle: Handle, key: &PairKey) -> bool {
@@ -260,6 +271,13 @@ mod tests {
         PairKey { person, brand: 7 }
     }
 
+    #[test]
+    fn a_class_is_the_smallest_that_fits() {
+        for length in 1..=2_000 {
+            assert_eq!(class_of(length), SIZES.partition_point(|&size| size < length), "{length}");
+        }
+    }
+
     proptest! {
         /// The store behaves like a map, whatever grows, shrinks or goes.
         #[test]
@@ -275,13 +293,14 @@ mod tests {
                 for time in 0..size {
                     record.push(&Refused { time: time as i64 });
                 }
-                store.save(&key(number), &record);
+                let stood = store.load(&key(number), &mut Record::default());
+                store.save(&key(number), stood, &record);
                 model.insert(number, record);
             }
             prop_assert_eq!(store.len(), model.len());
             let mut record = Record::default();
             for number in 0..20 {
-                prop_assert_eq!(store.load(&key(number), &mut record), model.contains_key(&number));
+                prop_assert_eq!(store.load(&key(number), &mut record).is_some(), model.contains_key(&number));
                 if let Some(expected) = model.get(&number) {
                     prop_assert_eq!(&record, expected);
                 }

@@ -57,6 +57,11 @@ impl Message {
         (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), length) })
     }
 
+    fn value(&self) -> &[u8] {
+        let raw = self.raw();
+        Self::bytes(raw.payload, raw.len).unwrap_or_default()
+    }
+
     fn record(&self) -> RecordRef<'_> {
         let raw = self.raw();
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
@@ -66,7 +71,7 @@ impl Message {
             offset: raw.offset,
             timestamp_ms: (timestamp >= 0).then_some(timestamp),
             key: Self::bytes(raw.key, raw.key_len),
-            value: Self::bytes(raw.payload, raw.len).unwrap_or_default(),
+            value: self.value(),
             headers: self,
         }
     }
@@ -128,6 +133,10 @@ impl KafkaRecords {
 impl Records for KafkaRecords {
     fn peek(&self) -> Option<i64> {
         self.messages.as_slice().first().map(Message::offset)
+    }
+
+    fn peek_value(&self) -> Option<&[u8]> {
+        self.messages.as_slice().first().map(Message::value)
     }
 
     fn next(&mut self) -> Option<RecordRef<'_>> {
@@ -225,6 +234,24 @@ pub(super) fn forward<C: ClientContext>(
         }
         sys::rd_kafka_queue_destroy(from);
     }
+}
+
+/// The end of a partition that came with the last fetch, open transactions included.
+#[expect(unsafe_code, reason = "the wrapper asks the broker")]
+pub(super) fn cached_end<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: the client and the name are live; the two places are ours.
+    let error = unsafe {
+        sys::rd_kafka_get_watermark_offsets(
+            client.native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    (!error.is_error() && high >= 0).then_some(high)
 }
 
 /// The end of each partition for readers of committed records, asked now; in the order asked, none where the

@@ -14,10 +14,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
-use super::batch::{KafkaRecords, Message, Queue, forward, stable_ends};
+use super::batch::{KafkaRecords, Message, Queue, cached_end, forward, stable_ends};
 use super::{CALL_WAIT, Connection, failure};
 use crate::config::sections::LostOffsets;
-use crate::log::{Inbound, LogError, Position, Record, Source, TopicPartition};
+use crate::log::{Handed, Inbound, LogError, Position, Record, Source, TopicPartition};
 
 /// Records that are taken from the client at once.
 const BATCH_RECORDS: usize = 2_000;
@@ -78,6 +78,13 @@ struct Reading {
     next: Option<i64>,
     /// The end that the client reported after it.
     end: Option<i64>,
+}
+
+impl Reading {
+    /// How far it was handed out; what the client skips at the end (marks of transactions) counts.
+    fn reached(&self) -> Option<i64> {
+        self.next.max(self.end)
+    }
 }
 
 /// A reader of Kafka topics for a group.
@@ -417,6 +424,20 @@ impl Source for KafkaSource {
             .filter(|(of, now)| now.is_some_and(|now| end(of) >= Some(now)))
             .map(|(of, _)| of.clone())
             .collect()
+    }
+
+    fn handed(&self, of: &TopicPartition) -> Handed {
+        let next = self.reading.get(of).and_then(Reading::reached);
+        Handed { next, end: cached_end(self.consumer.client(), &of.topic, of.partition) }
+    }
+
+    fn left(&mut self, of: &[TopicPartition]) -> Vec<Option<i64>> {
+        let names: Vec<(&str, i32)> = of.iter().map(|of| (&*of.topic, of.partition)).collect();
+        let ends = stable_ends(self.consumer.client(), &names, ASK_EVERY).unwrap_or_default();
+        let left = |(of, end): (&TopicPartition, Option<i64>)| {
+            Some((end? - self.reading.get(of).and_then(Reading::reached)?).max(0))
+        };
+        of.iter().zip(ends.into_iter().chain(std::iter::repeat(None))).map(left).collect()
     }
 }
 

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, RecordRef, Records, Source,
-    TopicPartition,
+    Commit, Handed, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, RecordRef, Records,
+    Source, TopicPartition,
 };
 
 /// What happens to a step.
@@ -231,6 +231,10 @@ impl Records for MemoryRecords {
         self.records.get(self.taken).map(|record| record.offset)
     }
 
+    fn peek_value(&self) -> Option<&[u8]> {
+        self.records.get(self.taken).map(|record| record.value.as_slice())
+    }
+
     fn next(&mut self) -> Option<RecordRef<'_>> {
         let record = self.records.get(self.taken)?;
         self.taken += 1;
@@ -351,15 +355,18 @@ impl Source for MemorySource {
     }
 
     fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition> {
+        of.iter().zip(self.left(of)).filter(|(_, left)| *left == Some(0)).map(|(of, _)| of.clone()).collect()
+    }
+
+    fn handed(&self, of: &TopicPartition) -> Handed {
         let state = self.log.lock();
-        let end = |of: &TopicPartition| {
-            let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
-            log.map_or(0, Partition::end)
-        };
-        let read = |of: &&TopicPartition| {
-            self.reading.get(*of).copied().flatten().is_some_and(|next| next >= end(of))
-        };
-        of.iter().filter(read).cloned().collect()
+        let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
+        Handed { next: self.reading.get(of).copied().flatten(), end: log.map(Partition::end) }
+    }
+
+    fn left(&mut self, of: &[TopicPartition]) -> Vec<Option<i64>> {
+        let left = |handed: Handed| Some((handed.end.unwrap_or(0) - handed.next?).max(0));
+        of.iter().map(|of| left(self.handed(of))).collect()
     }
 }
 

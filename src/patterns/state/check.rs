@@ -16,7 +16,7 @@ impl Record {
     }
 }
 
-/// Whether the counts of the sections fill the bytes exactly; `None` where the bytes end early.
+/// Whether the sections hold whole entries and fill the bytes exactly; `None` where the bytes end early.
 fn is_stored(windows: usize, bytes: &[u8]) -> Option<bool> {
     let (present, rest) = bytes.split_first_chunk()?;
     let present = u32::from_le_bytes(*present);
@@ -24,12 +24,12 @@ fn is_stored(windows: usize, bytes: &[u8]) -> Option<bool> {
     let mut body = 0;
     for (section, width) in WIDTHS.iter().enumerate() {
         if present & 1 << section != 0 {
-            let (count, tail) = rest.split_first_chunk()?;
-            let count = usize::from(u16::from_le_bytes(*count));
-            if count == 0 {
+            let (length, tail) = rest.split_first_chunk()?;
+            let length = usize::from(u16::from_le_bytes(*length));
+            if length == 0 || length % width != 0 {
                 return Some(false);
             }
-            body += count * width;
+            body += length;
             rest = tail;
         }
     }

@@ -1,6 +1,6 @@
 //! The pairs as bytes: each as it lies in its slot, in the order of hash, person and brand.
 
-use super::{HEAD, Handle, PairKey, SIZES, Store};
+use super::{HEAD, Handle, PairKey, SIZES, Store, slot_bytes};
 use crate::fold::saved::{Reader, Saved, StateError};
 use crate::patterns::state::Record;
 
@@ -12,14 +12,15 @@ impl Store {
     /// are equal.
     pub(in crate::fold) fn save_pairs(&self, out: &mut Vec<u8>) {
         let mut handles: Vec<Handle> = self.table.iter().copied().collect();
+        let bytes_of = |handle| slot_bytes(&self.slabs, handle);
         handles.sort_unstable_by_key(|handle| handle.hash);
         for equal in handles.chunk_by_mut(|a, b| a.hash == b.hash).filter(|equal| equal.len() > 1) {
-            equal.sort_unstable_by(|a, b| self.bytes_of(*a)[..KEY].cmp(&self.bytes_of(*b)[..KEY]));
+            equal.sort_unstable_by(|a, b| bytes_of(*a)[..KEY].cmp(&bytes_of(*b)[..KEY]));
         }
         handles.len().save(out);
         out.reserve(handles.iter().map(|handle| SIZES[usize::from(handle.class)]).sum());
         for handle in handles {
-            let slot = self.bytes_of(handle);
+            let slot = bytes_of(handle);
             let length = usize::from(u16::from_le_bytes([slot[20], slot[21]]));
             out.extend_from_slice(&slot[..HEAD + length]);
         }
@@ -49,7 +50,7 @@ impl Store {
             if pair.brand as usize >= brands || !record.try_load(self.windows, from.take(length)?) {
                 return Err(StateError::Damaged("pair"));
             }
-            self.save(&pair, &record);
+            self.save(&pair, None, &record);
         }
         Ok(())
     }

@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../../tests/junk/decoders.rs"]
+mod decoders;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| decoders::config(input));

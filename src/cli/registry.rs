@@ -1,0 +1,84 @@
+//! The schema registry as `run` begins with it.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::{Failure, tell};
+use crate::config::sections::Registry;
+use crate::driver::assembly::Assembly;
+use crate::driver::causes;
+use crate::driver::stages::encoder::Encoder;
+use crate::registry::{
+    Client, Folder, Limits, OutputIds, OutputIdsError, RegistryError, Schemas, keep_output_ids, output_ids,
+};
+
+/// The longest wait between two calls to a registry that is down.
+const ASK_EVERY_MAX: Duration = Duration::from_secs(5);
+
+/// How long a schema that the registry does not know stays missing before it is asked for again.
+const MISSING_FOR: Duration = Duration::from_secs(60);
+
+/// Lets the stages write and read Avro, if a registry is configured. Waits for one that is down, unless what was
+/// kept of it is enough. Returns whether to go on: `false` if told to stop meanwhile.
+/// Each cause of a delay is `delayed` once.
+pub(super) fn connect(
+    assembly: &mut Assembly,
+    stop: &AtomicBool,
+    delayed: impl FnMut(&str),
+) -> Result<bool, Failure> {
+    let settings = assembly.config().settings.registry.clone();
+    let Some(client) = Client::of(&settings).map_err(Failure::usage)? else { return Ok(true) };
+    let folder = Folder::of(Path::new(&settings.schemas_folder), client.url());
+    let prefix = assembly.config().settings.own_topics.topic_prefix.clone();
+    let Some(ids) = patiently(&client, &folder, &prefix, stop, delayed)? else { return Ok(false) };
+    if let Err(error) = keep_output_ids(&ids, &folder, &prefix) {
+        let place = folder.path().display();
+        tell(&format!(
+            "trustline: schemas cannot be kept in {place}, for a start without the registry: {error}"
+        ));
+    }
+    assembly.encoder = Encoder::avro(ids);
+    let fetch = move |id| client.schema(id);
+    let tell = |line: &str| tell(&format!("trustline: {line}"));
+    assembly.schemas = Some(Schemas::new(fetch, folder, limits(&settings), tell));
+    Ok(true)
+}
+
+fn limits(settings: &Registry) -> Limits {
+    let missing_after_ms = u64::try_from(settings.unknown_schema_after_ms).unwrap_or(0);
+    Limits {
+        missing_after: Duration::from_millis(missing_after_ms),
+        ask_every_max: ASK_EVERY_MAX,
+        missing_for: MISSING_FOR,
+    }
+}
+
+fn patiently(
+    client: &Client,
+    folder: &Folder,
+    prefix: &str,
+    stop: &AtomicBool,
+    mut delayed: impl FnMut(&str),
+) -> Result<Option<OutputIds>, Failure> {
+    let mut told = String::new();
+    let mut wait = Duration::from_millis(500);
+    while !stop.load(Ordering::Relaxed) {
+        match output_ids(client, folder, prefix) {
+            Ok(ids) => return Ok(Some(ids)),
+            Err(error @ OutputIdsError::Missing(_)) => return Err(Failure::usage(error)),
+            Err(error @ OutputIdsError::Registry(RegistryError::Unavailable { .. })) => {
+                let cause = causes(&error);
+                if told != cause {
+                    delayed(&cause);
+                    told = cause;
+                }
+                thread::sleep(wait);
+                wait = (wait * 2).min(ASK_EVERY_MAX);
+            }
+            Err(error) => return Err(Failure::running(error)),
+        }
+    }
+    Ok(None)
+}
