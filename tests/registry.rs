@@ -214,10 +214,12 @@ fn avro_through_a_registry_gives_what_json_gives_and_outages_hold_up_only_what_n
     std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
     let configuration = format!(
         "{}[kafka]\nbrokers = [\"{bootstrap}\"]\nsession_timeout_ms = 6000\n[privacy]\nkey_file = \"{}\"\n\
-         [registry]\nurl = \"{url}\"\nschemas_folder = \"{}\"\nunknown_schema_after_ms = 2000\n",
+         [registry]\nurl = \"{url}\"\nschemas_folder = \"{}\"\nunknown_schema_after_ms = 2000\n\
+         [state]\nurl = \"file:{}\"\n",
         support::text(4, 2),
         key.display(),
         folder.path().join("schemas").display(),
+        folder.path().join("state").display(),
     );
     let config = write_config(folder.path(), "trustline.toml", &configuration);
     let input = Input::read("as-stream-crowd");
