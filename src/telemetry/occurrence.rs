@@ -72,6 +72,8 @@ occurrences! {
     info ReadinessChanged { ready, reasons } "readiness has changed";
     /// A snapshot could not be written.
     warn SnapshotFailed { topic, partition, cause } "a snapshot could not be written; those before it stand";
+    /// A snapshot that a position names cannot be read.
+    error SnapshotLost { topic, partition, cause } "a snapshot is lost: an older one, or the log, is folded instead";
     /// A worker cannot go on, which ends the process.
     error WorkerFailed { stage, worker, cause } "a worker cannot go on";
     /// Told to stop.
