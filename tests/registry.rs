@@ -288,7 +288,8 @@ fn avro_through_a_registry_gives_what_json_gives_and_outages_hold_up_only_what_n
     feeder.flush().unwrap();
     let end = |topic: Topic| input.lines[&topic].len();
     for topic in [Topic::AdDeliveries, Topic::Messages] {
-        wait_for("topics whose schemas were seen", || at(topic) == end(topic));
+        let seen = format!("{topic:?} of which the schema was seen, {} records", end(topic));
+        wait_for(&seen, || at(topic) == end(topic));
     }
     // Lines that no schema allows were sent as JSON and wait for nothing.
     let is_avro = |click: &usize| {
@@ -352,7 +353,7 @@ fn avro_through_a_registry_gives_what_json_gives_and_outages_hold_up_only_what_n
     );
 
     // Without the registry a new process works with what an earlier one has seen.
-    assert_eq!(instance.stop(), Some(0));
+    assert_eq!(instance.stop(), Some(0), "SIGTERM ends an instance cleanly");
     assert!(registry_server.run("stop", &[]).status.success());
     let instance = Instance::start(&config);
     let (time, line) = &input.lines[&Topic::Clickstream][0];
