@@ -33,7 +33,7 @@ enum Change {
 #[derive(Default)]
 struct Context {
     changes: Mutex<VecDeque<Change>>,
-    /// Handle of the queue that partitions put their records into.
+    /// Handle of the queue that partitions put their records into; 0 once it is gone.
     queue: AtomicUsize,
 }
 
@@ -42,7 +42,10 @@ impl ClientContext for Context {}
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let (list, queue) = match rebalance {
-            Rebalance::Assign(list) => (list, Some(self.queue.load(Ordering::Acquire))),
+            Rebalance::Assign(list) => {
+                let own = self.queue.load(Ordering::Acquire);
+                (list, (own != 0).then_some(own))
+            }
             Rebalance::Revoke(list) => (list, None),
             Rebalance::Error(_) => return,
         };
@@ -317,6 +320,13 @@ impl KafkaSource {
         let mut list = TopicPartitionList::new();
         list.add_partition(&of.topic, of.partition);
         list
+    }
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        // The consumer goes after its queue, and serves rebalances while it leaves the group.
+        self.consumer.context().queue.store(0, Ordering::Release);
     }
 }
 
