@@ -18,10 +18,13 @@ pub fn begin(settings: &Telemetry) -> Result<(), TryInitError> {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    // Of libraries other than the client only what is wrong matters.
-    let filter = Targets::new()
-        .with_default(level.min(LevelFilter::WARN))
-        .with_targets(["trustline", "rdkafka", "librdkafka"].map(|target| (target, level)));
+    // Of libraries only what is wrong matters, but who looks for a fault wants all that the Kafka client says.
+    let of_client = if level > LevelFilter::INFO { level } else { level.min(LevelFilter::WARN) };
+    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets([
+        ("trustline", level),
+        ("rdkafka", of_client),
+        ("librdkafka", of_client),
+    ]);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
