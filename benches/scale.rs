@@ -14,7 +14,7 @@ use trustline::codec::frame::item::Item;
 use trustline::config::Config;
 use trustline::driver::assembly::Assembly;
 use trustline::fold::detect::{self, Detect, Placed};
-use trustline::fold::route::Route;
+use trustline::fold::route::{BATCH_EVENTS, Route};
 use trustline::identity::PseudonymKey;
 use trustline::synth::{Generator, Mix, Next, OwnedEvent, Params};
 
@@ -114,8 +114,13 @@ fn run(params: &Params, measured: &mut Measured) {
         let events: Vec<_> = chunk[..filled].iter().map(OwnedEvent::raw).collect();
         let mut items = Vec::with_capacity(filled * 160);
         let before = clock();
-        for raw in &events {
-            route.event(raw, raw.event_time, false, |_| &mut items);
+        for some in events.chunks(BATCH_EVENTS) {
+            for raw in some {
+                std::hint::black_box(route.warm(raw));
+            }
+            for raw in some {
+                route.event(raw, raw.event_time, false, |_| &mut items);
+            }
         }
         let routed = clock();
         while numbers.len() < route.brands.len() {

@@ -11,6 +11,9 @@ use crate::event::raw::{RawErasure, RawEvent};
 use crate::fold::names::Names;
 use crate::identity::{AcceptedMatches, Links, PseudonymCache, PseudonymKey, PseudonymKind};
 
+/// How many events are best fetched ahead at once, see [`Route::warm`].
+pub const BATCH_EVENTS: usize = 16;
+
 /// How far a source has come in event time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frontier(Option<i64>);
@@ -111,6 +114,17 @@ impl Route {
     /// The key that makes the pseudonyms.
     pub fn key(&self) -> &PseudonymKey {
         self.pseudonyms.key()
+    }
+
+    /// Fetches what routing an event will look up into the processor's caches. Calls for several events in a
+    /// row overlap their waits for memory. The result only keeps the reads from being left out.
+    #[must_use = "pass it to `black_box`"]
+    pub fn warm(&self, raw: &RawEvent<'_>) -> bool {
+        match (raw.person_id, raw.device_id) {
+            (Some(person), _) => self.pseudonyms.warm(PseudonymKind::Person, person.as_bytes()) > 0,
+            (None, Some(device)) => self.links.in_force(device, raw.event_time).is_some(),
+            (None, None) => false,
+        }
     }
 
     /// Routes a valid event to its place. `items` gives the buffer of a person's partition.

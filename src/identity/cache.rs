@@ -42,15 +42,19 @@ impl PseudonymCache {
         &self.key
     }
 
+    /// Fetches what [`PseudonymCache::pseudonym`] will look at into the processor's caches.
+    #[must_use = "pass it to `black_box`"]
+    pub fn warm(&self, kind: PseudonymKind, id: &[u8]) -> u8 {
+        self.slots[slot_of(kind, id)].id_length
+    }
+
     /// [`PseudonymKey::pseudonym`], remembered where possible.
     pub fn pseudonym(&mut self, kind: PseudonymKind, id: &[u8]) -> Pseudonym {
         let length = match u8::try_from(id.len()) {
             Ok(length) if id.len() <= ID_BYTES_MAX => length,
             _ => return self.key.pseudonym(kind, id),
         };
-        // The remainder is less than SLOTS, so that it fits and the slot exists.
-        let at = (xxh3_64_with_seed(id, kind as u64) % SLOTS as u64) as usize;
-        let slot = &mut self.slots[at];
+        let slot = &mut self.slots[slot_of(kind, id)];
         if slot.kind == Some(kind) && slot.id_length == length && slot.id[..id.len()] == *id {
             return slot.pseudonym;
         }
@@ -59,6 +63,11 @@ impl PseudonymCache {
         slot.id[..id.len()].copy_from_slice(id);
         pseudonym
     }
+}
+
+fn slot_of(kind: PseudonymKind, id: &[u8]) -> usize {
+    // The remainder is less than SLOTS, so that it fits and the slot exists.
+    (xxh3_64_with_seed(id, kind as u64) % SLOTS as u64) as usize
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::sections::{Level, LogFormat, Telemetry};
+use crate::log::kafka;
 
 /// Sends log lines of this process, and those of the Kafka client, to standard error.
 ///
@@ -20,11 +21,10 @@ pub fn begin(settings: &Telemetry) -> Result<(), TryInitError> {
     };
     // Of libraries only what is wrong matters, but who looks for a fault wants all that the Kafka client says.
     let of_client = if level > LevelFilter::INFO { level } else { level.min(LevelFilter::WARN) };
-    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets([
-        ("trustline", level),
-        ("rdkafka", of_client),
-        ("librdkafka", of_client),
-    ]);
+    let filter = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("trustline", level)
+        .with_targets(kafka::LOG_TARGETS.map(|target| (target, of_client)));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),

@@ -103,6 +103,8 @@ fn run_named<'a, S: Sink<'a>>(
     run(&field.step, skips, cursor, sink)
 }
 
+/// Reads a value. What holds other values reads them by [`run_inner`], so that this can be inlined.
+#[inline]
 fn run<'a, S: Sink<'a>>(
     step: &Step<S::Field>,
     skips: &Skips,
@@ -134,18 +136,40 @@ fn run<'a, S: Sink<'a>>(
         }
         Step::Union(branches) => {
             let branch = usize::try_from(cursor.long()?).ok().and_then(|at| branches.get(at));
-            run(branch.ok_or(Fault::Damaged)?, skips, cursor, sink)?;
+            run_inner(branch.ok_or(Fault::Damaged)?, skips, cursor, sink)?;
         }
         Step::List(field, item) => run_list(*field, item, skips, cursor, sink)?,
         Step::Record(field, fields) => {
             sink.begin(*field);
-            run_fields(fields, skips, cursor, sink)?;
+            run_inner_fields(fields, skips, cursor, sink)?;
         }
         Step::Null => {}
         Step::Refuse(reason) => return Err(Fault::Refused(*reason)),
         Step::Skip(skip) => skips.skip(skip, cursor)?,
     }
     Ok(())
+}
+
+/// [`run_fields`], not inlined.
+#[inline(never)]
+fn run_inner_fields<'a, S: Sink<'a>>(
+    fields: &[Named<S::Field>],
+    skips: &Skips,
+    cursor: &mut Cursor<'a>,
+    sink: &mut S,
+) -> Result<(), Fault> {
+    run_fields(fields, skips, cursor, sink)
+}
+
+/// [`run`], not inlined.
+#[inline(never)]
+fn run_inner<'a, S: Sink<'a>>(
+    step: &Step<S::Field>,
+    skips: &Skips,
+    cursor: &mut Cursor<'a>,
+    sink: &mut S,
+) -> Result<(), Fault> {
+    run(step, skips, cursor, sink)
 }
 
 /// Every item takes at least a byte, so that the datum bounds the work whatever a block claims. Where a block says
@@ -167,7 +191,7 @@ fn run_list<'a, S: Sink<'a>>(
             if !sink.has_room(field) {
                 return Err(Fault::Refused(Reason::Oversized));
             }
-            run(item, skips, cursor, sink)?;
+            run_inner(item, skips, cursor, sink)?;
         }
         if bytes.is_some_and(|bytes| bytes != before - cursor.left()) {
             return Err(Fault::Damaged);

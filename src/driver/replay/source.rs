@@ -4,15 +4,17 @@ use std::ops::Range;
 
 use crate::codec::canonical::encode_event;
 use crate::codec::frame::item::ItemKind;
+use crate::event::kinds::Topic;
 use crate::event::raw::RawRecord;
+use crate::event::reject::Reject;
 use crate::fold::route::{Frontier, Route};
 use crate::log::files::{InputError, TopicFile};
 
 use super::aside::{Aside, SetAside};
-use super::ledger::Ledger;
+use super::ledger::{Account, Ledger};
 use super::load::{self, Arrival, Items};
 use super::order::{self, Ready};
-use super::reader::{self, FileReader};
+use super::reader::{self, FileReader, Take};
 use super::{Progress, progress_after};
 
 /// Why items cannot be applied as they are read.
@@ -168,29 +170,61 @@ impl<'f> Source<'f> {
         let Source { file, reader, items, frontier, aside, places, .. } = self;
         let (Some(file), Some(reader)) = (file, reader) else { return Ok(false) };
         let Intake { route, arrival, ledger, progress } = intake;
-        let topic = file.topic;
-        let (account, old) = (ledger.of(topic), items.index.len());
-        let more = reader.read_some(|number, original, record| {
-            account.read += 1;
-            let set_aside = || Aside { topic, source: None, record: number, original: original.to_vec() };
-            match record {
-                Ok(RawRecord::Event(raw)) => {
-                    let routed = load::route_event(route, raw, frontier, *arrival, items, number);
-                    load::account(routed, account, aside, set_aside);
-                }
-                Ok(_) => {}
-                Err(reject) => {
-                    account.dead_lettered += 1;
-                    load::count_dead(route, topic, original, frontier, *arrival, items, number);
-                    aside.dead(set_aside(), reject);
-                }
-            }
-            progress_after(number, *progress);
+        let (topic, old) = (file.topic, items.index.len());
+        let (arrival, account) = (*arrival, ledger.of(topic));
+        let more = reader.read_some(&mut Routing {
+            topic,
+            route,
+            arrival,
+            items,
+            frontier,
+            account,
+            aside,
+            progress: *progress,
         })?;
         for indexed in &items.index[old..] {
             *places = (places.0.min(indexed.place), places.1.max(indexed.place));
         }
         Ok(more)
+    }
+}
+
+/// Routes the records of a file of person events.
+struct Routing<'a> {
+    topic: Topic,
+    route: &'a mut Route,
+    arrival: Arrival,
+    items: &'a mut Items,
+    frontier: &'a mut Frontier,
+    account: &'a mut Account,
+    aside: &'a mut SetAside,
+    progress: &'a mut dyn Progress,
+}
+
+impl Take for Routing<'_> {
+    fn ahead(&mut self, record: &RawRecord<'_>) {
+        if let RawRecord::Event(raw) = record {
+            std::hint::black_box(self.route.warm(raw));
+        }
+    }
+
+    fn record(&mut self, number: u64, original: &[u8], record: Result<&mut RawRecord<'_>, Reject>) {
+        let Routing { topic, route, arrival, items, frontier, account, aside, progress } = self;
+        account.read += 1;
+        let set_aside = || Aside { topic: *topic, source: None, record: number, original: original.to_vec() };
+        match record {
+            Ok(RawRecord::Event(raw)) => {
+                let routed = load::route_event(route, raw, frontier, *arrival, items, number);
+                load::account(routed, account, aside, set_aside);
+            }
+            Ok(_) => {}
+            Err(reject) => {
+                account.dead_lettered += 1;
+                load::count_dead(route, *topic, original, frontier, *arrival, items, number);
+                aside.dead(set_aside(), reject);
+            }
+        }
+        progress_after(number, *progress);
     }
 }
 
