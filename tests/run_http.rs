@@ -105,9 +105,8 @@ fn operators_hear_what_is_wrong_and_see_every_record_accounted_for() {
     let broker = Broker::start();
     let port = free_port();
     let text = format!(
-        "{}[state]\nurl = \"file:{}\"\n[run]\nworker_threads = 2\n[telemetry]\nformat = \"json\"\n[kafka]\nbrokers = [\"{}\"]\n[privacy]\nkey_file = \"{}\"\n",
+        "{}[run]\nworker_threads = 2\n[telemetry]\nformat = \"json\"\n[kafka]\nbrokers = [\"{}\"]\n[privacy]\nkey_file = \"{}\"\n",
         support::text(4, 2).replace("127.0.0.1:0", &format!("127.0.0.1:{port}")),
-        folder.path().join("state").display(),
         broker.bootstrap(),
         key.display()
     );
