@@ -48,6 +48,8 @@ occurrences! {
     info Starting { version, instance, stages, listen } "starting";
     /// The log cannot be reached before the stages begin.
     warn StartDelayed { cause } "cannot begin yet, trying again";
+    /// A source topic is not as it should be, which loses no records.
+    warn TopicDrift { topic, drift, fix } "a source topic is not as it should be";
     /// The stages begin.
     info Running { workers } "running; SIGTERM or SIGINT stops";
     /// A worker's partitions have changed.

@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::batch::{KafkaRecords, Message, Queue, cached_end, forward, stable_ends};
 use super::{CALL_WAIT, Connection, failure};
 use crate::config::sections::LostOffsets;
-use crate::log::{Handed, Inbound, LogError, Position, Record, Source, TopicPartition};
+use crate::log::{Handed, Inbound, LogError, Position, Source, TopicPartition};
 
 /// Records that are taken from the client at once.
 const BATCH_RECORDS: usize = 2_000;
@@ -480,19 +479,4 @@ impl Source for KafkaSource {
         let left = |(of, end): (&TopicPartition, Option<i64>)| Some((end? - reached(of)?).max(0));
         of.iter().zip(ends.into_iter().chain(std::iter::repeat(None))).map(left).collect()
     }
-}
-
-pub(super) fn owned(message: &BorrowedMessage<'_>) -> (String, Record) {
-    let headers = message.headers().map(|headers| {
-        headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
-    });
-    let record = Record {
-        from: TopicPartition { topic: Arc::from(""), partition: message.partition() },
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().unwrap_or_default().to_vec(),
-        headers: headers.unwrap_or_default(),
-    };
-    (message.topic().to_owned(), record)
 }
