@@ -3,12 +3,12 @@
 //! The broker is started by the script that serves users too; one that cannot be started is a failure.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
+use support::broker::{Broker, Instance, count, topic, wait_for};
 use support::{EVENTS, Input};
 use trustline::event::kinds::Topic;
 use trustline::identity::{PseudonymKey, PseudonymKind};
@@ -17,102 +17,8 @@ use trustline::log::kafka::admin::{Feeder, TopicPlan, create_topics, read_topic}
 
 mod support;
 
-const DEADLINE: Duration = Duration::from_secs(120);
 const KILLS: usize = 6;
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
-
-/// A broker that goes with the test.
-struct Broker {
-    dir: tempfile::TempDir,
-    port: u16,
-}
-
-impl Broker {
-    fn start() -> Broker {
-        let broker = Broker { dir: tempfile::tempdir().unwrap(), port: free_port() };
-        broker.go();
-        broker
-    }
-
-    fn go(&self) {
-        let output = self.script("start");
-        assert!(
-            output.status.success(),
-            "the broker did not start: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-
-    fn script(&self, command: &str) -> std::process::Output {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kafka/broker");
-        let mut run = Command::new(script);
-        run.arg(command).args(["--port", &self.port.to_string(), "--dir"]).arg(self.dir.path());
-        run.stdin(Stdio::null()).output().unwrap()
-    }
-
-    fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.script("kill");
-    }
-}
-
-/// A port of which the next one is free too.
-fn free_port() -> u16 {
-    for _ in 0..100 {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no two ports in a row are free");
-}
-
-/// An instance of `trustline run`; dropped, it is killed.
-struct Instance(Child);
-
-impl Instance {
-    fn start(config: &Path, name: &str) -> Instance {
-        let child = Command::new(env!("CARGO_BIN_EXE_trustline"))
-            .args(["run", "--config"])
-            .arg(config)
-            .env("TRUSTLINE__KAFKA__INSTANCE_ID", name)
-            .stdin(Stdio::null())
-            .spawn();
-        Instance(child.unwrap())
-    }
-
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
-    }
-
-    fn stop(mut self) -> Option<i32> {
-        self.signal("TERM");
-        self.0.wait().unwrap().code()
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-fn topic(name: &str, partitions: i32) -> TopicPlan {
-    TopicPlan { name: name.to_owned(), partitions, replicas: 1, settings: Vec::new() }
-}
 
 fn write_config(folder: &Path, text: &str) -> PathBuf {
     let config = folder.join("trustline.toml");
@@ -259,16 +165,4 @@ fn no_raw_person(connection: &Connection, input: &Input) {
         }
     }
     assert!(known, "the search finds pseudonyms");
-}
-
-fn count(connection: &Connection, topic: &str) -> usize {
-    read_topic(connection, topic).map_or(0, |partitions| partitions.iter().map(Vec::len).sum())
-}
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(300));
-    }
 }

@@ -100,7 +100,9 @@ fn dom_of(view: LiveView, hash: &str, scheme: &str, shot: &str) -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("http://{}/{hash}", listener.local_addr().unwrap());
-    let served = Served { view: Arc::new(Mutex::new(view)), registry: prometheus::Registry::new() };
+    let view = Arc::new(Mutex::new(view));
+    let not_ready = Arc::new(Vec::new);
+    let served = Served { view, registry: prometheus::Registry::new(), not_ready };
     runtime.spawn(serve(listener, served, std::future::pending()));
     let folder = tempfile::tempdir().unwrap();
     let run = |extra: &str| {

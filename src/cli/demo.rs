@@ -98,10 +98,15 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     };
     print(&format!("{url}\n"))?;
     let (close, closed) = oneshot::channel::<()>();
-    let server = runtime.spawn(serve(listener, Served { view: Arc::clone(&view), registry }, async {
-        // Either way it is time to close: the sender spoke, or it is gone.
-        drop(closed.await);
-    }));
+    let not_ready = {
+        let view = Arc::clone(&view);
+        Arc::new(move || view.lock().unwrap_or_else(PoisonError::into_inner).not_ready())
+    };
+    let server =
+        runtime.spawn(serve(listener, Served { view: Arc::clone(&view), registry, not_ready }, async {
+            // Either way it is time to close: the sender spoke, or it is gone.
+            drop(closed.await);
+        }));
     let stop = Arc::new(AtomicBool::new(false));
     let day = Duration::from_secs(u64::from(args.day_seconds));
     let pipeline = {

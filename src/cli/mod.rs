@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod generate;
 pub mod out;
+mod process;
 pub mod pseudonym;
 mod registry;
 pub mod replay;
@@ -78,6 +79,12 @@ pub enum Exit {
     Usage = 2,
     /// Kafka refuses: the log-in, a certificate or a permission.
     Refused = 3,
+    /// The watchdog ended it: records were there and none was processed.
+    Stalled = 4,
+    /// Stopping took longer than it may.
+    StopTooSlow = 5,
+    /// Told twice to stop.
+    Forced = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -137,8 +144,13 @@ impl Failure {
     }
 }
 
-/// Writes a line for a person to standard error; one that nobody reads is no failure.
+/// Writes a line for a person to standard error, or to the log of a process that has one; a line that nobody
+/// reads is no failure.
 pub fn tell(line: &str) {
     use std::io::Write;
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!(target: "trustline", "{line}");
+        return;
+    }
     drop(writeln!(std::io::stderr(), "{line}"));
 }

@@ -22,12 +22,17 @@ const MISSING_FOR: Duration = Duration::from_secs(60);
 
 /// Lets the stages write and read Avro, if a registry is configured. Waits for one that is down, unless what was
 /// kept of it is enough. Returns whether to go on: `false` if told to stop meanwhile.
-pub(super) fn connect(assembly: &mut Assembly, stop: &AtomicBool) -> Result<bool, Failure> {
+/// Each cause of a delay is `delayed` once.
+pub(super) fn connect(
+    assembly: &mut Assembly,
+    stop: &AtomicBool,
+    delayed: impl FnMut(&str),
+) -> Result<bool, Failure> {
     let settings = assembly.config().settings.registry.clone();
     let Some(client) = Client::of(&settings).map_err(Failure::usage)? else { return Ok(true) };
     let folder = Folder::of(Path::new(&settings.schemas_folder), client.url());
     let prefix = assembly.config().settings.own_topics.topic_prefix.clone();
-    let Some(ids) = patiently(&client, &folder, &prefix, stop)? else { return Ok(false) };
+    let Some(ids) = patiently(&client, &folder, &prefix, stop, delayed)? else { return Ok(false) };
     if let Err(error) = keep_output_ids(&ids, &folder, &prefix) {
         let place = folder.path().display();
         tell(&format!(
@@ -55,14 +60,20 @@ fn patiently(
     folder: &Folder,
     prefix: &str,
     stop: &AtomicBool,
+    mut delayed: impl FnMut(&str),
 ) -> Result<Option<OutputIds>, Failure> {
+    let mut told = String::new();
     let mut wait = Duration::from_millis(500);
     while !stop.load(Ordering::Relaxed) {
         match output_ids(client, folder, prefix) {
             Ok(ids) => return Ok(Some(ids)),
             Err(error @ OutputIdsError::Missing(_)) => return Err(Failure::usage(error)),
             Err(error @ OutputIdsError::Registry(RegistryError::Unavailable { .. })) => {
-                tell(&format!("trustline: {}; trying again", causes(&error)));
+                let cause = causes(&error);
+                if told != cause {
+                    delayed(&cause);
+                    told = cause;
+                }
                 thread::sleep(wait);
                 wait = (wait * 2).min(ASK_EVERY_MAX);
             }

@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::process::Process;
 use super::pseudonym::configured_key;
-use super::{Failure, config, registry, start, tell};
+use super::{Failure, config, registry, start};
 use crate::config::effective;
 use crate::config::sections::LostOffsets;
 use crate::driver::assembly::Assembly;
 use crate::driver::causes;
-use crate::driver::clock::{Clock, SystemClock};
+use crate::driver::clock::SystemClock;
 use crate::driver::stages::StageName;
 use crate::driver::stages::recovery::Keeping;
+use crate::driver::status::{Counted, Status};
+use crate::driver::worker::observe::{Observer, is_settled};
 use crate::driver::worker::{Stage, Worker, WorkerError};
 use crate::event::kinds::Topic;
 use crate::event::raw::RawRecord;
@@ -24,6 +27,9 @@ use crate::log::kafka::admin::read_topic;
 use crate::log::kafka::{Connection, KafkaPublishers, KafkaSource};
 use crate::log::{LogError, Record};
 use crate::state::{SnapshotStore, StoreError};
+use crate::telemetry::board::{Board, Showing};
+use crate::telemetry::logging;
+use crate::telemetry::occurrence::{Running, StartDelayed, WorkerFailed};
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
@@ -59,30 +65,65 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(file)?;
     let key = configured_key(&config).map_err(Failure::usage)?.ok_or_else(|| Failure::usage(NoKey))?;
     let connection = Connection::of(&config).map_err(Failure::usage)?;
+    logging::begin(&config.settings.telemetry).map_err(Failure::usage)?;
+    let stages = if args.stages.is_empty() { StageName::ALL.to_vec() } else { args.stages.clone() };
+    let names: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
+    let process = Process::begin(&config, &connection.instance, &names.join(","))?;
     let mut assembly = Assembly::new(config, key);
     assembly.provisional = true;
     assembly.keeping = Some(keeping(&assembly, args.rebuild).map_err(Failure::usage)?);
-    let stop = Arc::new(AtomicBool::new(false));
-    on_signal(&stop).map_err(Failure::running)?;
-    let stages = if args.stages.is_empty() { StageName::ALL.to_vec() } else { args.stages.clone() };
-    let found = patiently(&stop, || start::look(assembly.config(), &stages, &connection));
+    let outcome = work(&stages, assembly, &connection, &process);
+    process.end();
+    outcome
+}
+
+fn work(
+    stages: &[StageName],
+    mut assembly: Assembly,
+    connection: &Connection,
+    process: &Process,
+) -> Result<(), Failure> {
+    let delayed = |why: &str| {
+        StartDelayed { cause: &why }.note();
+        process.health.waits_for(why);
+    };
+    let look = || start::look(assembly.config(), stages, connection);
+    let found = patiently(&process.stop, look, delayed);
     let Some(found) = found.map_err(Failure::log)? else { return Ok(()) };
-    let sources = start::check(assembly.config(), &stages, found).map_err(Failure::usage)?;
-    if !registry::connect(&mut assembly, &stop)? {
+    let sources = start::check(assembly.config(), stages, found).map_err(Failure::usage)?;
+    if !registry::connect(&mut assembly, &process.stop, delayed)? {
         return Ok(());
     }
-    let mut threads = Vec::new();
+    let run = Arc::new(Run {
+        assembly,
+        connection: connection.clone(),
+        sources,
+        stop: Arc::clone(&process.stop),
+        board: Arc::clone(&process.board),
+    });
+    let mut workers = Vec::new();
     for stage in stages {
-        let (assembly, connection, stop) = (assembly.clone(), connection.clone(), Arc::clone(&stop));
-        let sources = sources.clone();
-        threads.push(thread::spawn(move || {
-            let outcome = run_stage(stage, &assembly, &connection, &sources, &stop);
-            // Whatever ends one stage ends the process: a half-alive one helps nobody.
-            stop.store(true, Ordering::Relaxed);
-            outcome
-        }));
+        for number in 0..run.threads(*stage) {
+            let status = Status::new(stage.name(), number, run.partitions(*stage), SystemClock::new());
+            workers.push((*stage, Arc::new(status)));
+        }
     }
-    tell("running; SIGTERM or SIGINT stops");
+    process.health.runs(workers.iter().map(|(_, status)| Arc::clone(status)).collect());
+    Running { workers: &workers.len() }.note();
+    let begin = |(stage, status): (StageName, Arc<Status>)| {
+        let run = Arc::clone(&run);
+        thread::spawn(move || {
+            // Whatever ends one worker ends the process: a half-alive one helps nobody.
+            let _stops = StopsAll(&run.stop);
+            let outcome = run.worker(stage, &status);
+            if let Err(error) = &outcome {
+                let Status { stage, worker, .. } = &*status;
+                WorkerFailed { stage, worker, cause: &causes(error) }.note();
+            }
+            outcome
+        })
+    };
+    let threads: Vec<_> = workers.into_iter().map(begin).collect();
     let mut failure = None;
     for thread in threads {
         match thread.join() {
@@ -93,6 +134,15 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
         }
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// Stops the process when it goes, by a panic too.
+struct StopsAll<'a>(&'a AtomicBool);
+
+impl Drop for StopsAll<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A worker thread panicked; the panic itself was told when it happened.
@@ -111,16 +161,23 @@ fn keeping(assembly: &Assembly, rebuild: bool) -> Result<Keeping, StoreError> {
     Ok(Keeping { store: Arc::new(store), every_ms, in_background: true, rebuild })
 }
 
-/// Asks until there is an answer, or none that waiting could bring; nothing if told to stop before.
+/// Asks until there is an answer, or none that waiting could bring; nothing if told to stop before. Each new
+/// cause is told once.
 fn patiently<T>(
     stop: &AtomicBool,
     mut ask: impl FnMut() -> Result<T, LogError>,
+    mut delayed: impl FnMut(&str),
 ) -> Result<Option<T>, LogError> {
+    let mut told = String::new();
     while !stop.load(Ordering::Relaxed) {
         match ask() {
             Ok(answer) => return Ok(Some(answer)),
             Err(error @ LogError::Unavailable { .. }) => {
-                tell(&format!("trustline: {}; trying again", causes(&error)));
+                let cause = causes(&error);
+                if told != cause {
+                    delayed(&cause);
+                    told = cause;
+                }
                 thread::sleep(RETRY);
             }
             Err(error) => return Err(error),
@@ -129,64 +186,108 @@ fn patiently<T>(
     Ok(None)
 }
 
-fn run_stage(
-    stage: StageName,
-    assembly: &Assembly,
-    connection: &Connection,
-    sources: &BTreeMap<Topic, u32>,
-    stop: &AtomicBool,
-) -> Result<(), WorkerError> {
-    let group = &assembly.config().settings.kafka.group_id;
-    let names = assembly.names();
-    let publishers =
-        |stage: &str| KafkaPublishers::new(connection, &format!("{group}-{stage}-{}", connection.instance));
-    let clock = SystemClock::new();
-    match stage {
-        StageName::Route => {
-            let mut route = assembly.route();
-            if sources.contains_key(&Topic::IdentityLinks) {
-                let topic = names.source(Topic::IdentityLinks);
-                match patiently(stop, || read_topic(connection, topic))? {
-                    Some(records) => load_links(&mut route, records, assembly, stop),
-                    None => return Ok(()),
-                }
-            }
-            let topics: Vec<&str> = sources.keys().map(|topic| names.source(*topic)).collect();
-            let lost = assembly.config().settings.run.on_lost_offsets;
-            let source = KafkaSource::new(connection, &format!("{group}-route"), &topics, lost)?;
-            let stage = assembly.route_stage(route, sources, clock.now());
-            drive(Worker::new(source, publishers("route"), stage, clock), stop)
-        }
-        StageName::Detect => {
-            let topic = names.own("person-events");
-            let source =
-                KafkaSource::new(connection, &format!("{group}-detect"), &[&topic], LostOffsets::Stop)?;
-            drive(Worker::new(source, publishers("detect"), assembly.detect_stage()?, clock), stop)
-        }
-        StageName::Score => {
-            let topic = names.own("brand-partials");
-            let source =
-                KafkaSource::new(connection, &format!("{group}-score"), &[&topic], LostOffsets::Stop)?;
-            drive(Worker::new(source, publishers("score"), assembly.score_stage()?, clock), stop)
-        }
-    }
+/// What all workers of the process share.
+struct Run {
+    assembly: Assembly,
+    connection: Connection,
+    sources: BTreeMap<Topic, u32>,
+    stop: Arc<AtomicBool>,
+    board: Arc<Board>,
 }
 
-fn drive<T: Stage>(
-    mut worker: Worker<KafkaSource, KafkaPublishers, T, SystemClock>,
-    stop: &AtomicBool,
-) -> Result<(), WorkerError> {
-    while !stop.load(Ordering::Relaxed) {
-        match worker.step(STEP) {
-            Ok(_) => {}
-            Err(error) if error.is_passing() => {
-                tell(&format!("trustline: {}; trying again", causes(&error)));
-                thread::sleep(RETRY);
-            }
-            Err(error) => return Err(error),
+impl Run {
+    /// How many workers a stage has: more for `route` would make frames small.
+    fn threads(&self, stage: StageName) -> usize {
+        let configured = usize::try_from(self.assembly.config().settings.run.worker_threads).unwrap_or(0);
+        match (stage, configured) {
+            (StageName::Route, _) => 1,
+            (_, 0) => thread::available_parallelism().map_or(1, usize::from),
+            (_, count) => count,
         }
     }
-    worker.finish_work()
+
+    /// Partitions of the topics that a stage reads.
+    fn partitions(&self, stage: StageName) -> u64 {
+        let own = &self.assembly.config().settings.own_topics;
+        match stage {
+            StageName::Route => self.sources.values().map(|count| u64::from(*count)).sum(),
+            StageName::Detect => u64::from(own.person_partitions.unsigned_abs()),
+            StageName::Score => u64::from(own.brand_partitions.unsigned_abs()),
+        }
+    }
+
+    /// One worker, until the process is to end.
+    fn worker(&self, stage: StageName, status: &Arc<Status>) -> Result<(), WorkerError> {
+        let settings = &self.assembly.config().settings;
+        let stalled_after = Duration::from_millis(settings.run.stalled_after_ms.unsigned_abs());
+        let mut observer = Observer::new(Arc::clone(status), stalled_after);
+        let group = format!("{}-{}", settings.kafka.group_id, status.stage);
+        let source = |topics: &[&str], lost| KafkaSource::new(&self.connection, &group, topics, lost);
+        let names = self.assembly.names();
+        let showing = || Showing::on(Arc::clone(&self.board));
+        match stage {
+            StageName::Route => {
+                let mut route = self.assembly.route();
+                if self.sources.contains_key(&Topic::IdentityLinks) {
+                    let topic = names.source(Topic::IdentityLinks);
+                    let read = || read_topic(&self.connection, topic);
+                    let delayed = |why: &str| observer.failed(why.to_owned());
+                    match patiently(&self.stop, read, delayed)? {
+                        Some(records) => load_links(&mut route, records, &self.assembly, &self.stop),
+                        None => return Ok(()),
+                    }
+                }
+                let topics: Vec<&str> = self.sources.keys().map(|topic| names.source(*topic)).collect();
+                let source = source(&topics, settings.run.on_lost_offsets)?;
+                let stage = self.assembly.route_stage(route, &self.sources, status.now());
+                self.drive(source, stage, &group, observer)
+            }
+            StageName::Detect => {
+                let source = source(&[&names.own("person-events")], LostOffsets::Stop)?;
+                self.drive(source, self.assembly.detect_stage()?.showing(showing()), &group, observer)
+            }
+            StageName::Score => {
+                let source = source(&[&names.own("brand-partials")], LostOffsets::Stop)?;
+                self.drive(source, self.assembly.score_stage()?.showing(showing()), &group, observer)
+            }
+        }
+    }
+
+    fn drive<T: Stage>(
+        &self,
+        source: KafkaSource,
+        stage: T,
+        group: &str,
+        mut observer: Observer,
+    ) -> Result<(), WorkerError> {
+        let status = Arc::clone(observer.status());
+        let name = format!("{group}-{}-{}", self.connection.instance, status.worker);
+        let publishers = Counted::new(KafkaPublishers::new(&self.connection, &name), status);
+        let mut worker = Worker::new(source, publishers, stage, SystemClock::new());
+        while !self.stop.load(Ordering::Relaxed) || !is_settled(&worker) {
+            let outcome = worker.step(STEP);
+            observer.stepped(&mut worker, &outcome);
+            match outcome {
+                Ok(_) => {}
+                Err(error) if error.is_passing() => {
+                    if self.stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    thread::sleep(RETRY);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // The end does not wait for a log that fails: whoever comes next processes the same again.
+        if observer.status().shown().failing.is_some() {
+            return Ok(());
+        }
+        match worker.finish_work() {
+            Err(error) if error.is_passing() => Ok(()),
+            // Dropped, the source leaves its group at once, so that others take over.
+            outcome => outcome,
+        }
+    }
 }
 
 /// Identity is joined on arrival, so all links that are there are read first.
@@ -205,32 +306,3 @@ fn load_links(route: &mut Route, records: Vec<Vec<Record>>, assembly: &Assembly,
         }
     }
 }
-
-fn on_signal(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut terminate, mut interrupt) = {
-        let _entered = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
-    };
-    let stop = Arc::clone(stop);
-    thread::spawn(move || {
-        runtime.block_on(async {
-            for signals in 1.. {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-                stop.store(true, Ordering::Relaxed);
-                if signals > 1 {
-                    tell("trustline: told twice to stop: ending at once");
-                    std::process::exit(FORCED);
-                }
-            }
-        });
-    });
-    Ok(())
-}
-
-/// Exit code of a process that was told twice to stop.
-const FORCED: i32 = 130;

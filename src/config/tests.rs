@@ -159,6 +159,10 @@ fn relations_are_told_at_what_was_set() {
         ("[kafka]\nca_file = 'x'", "t.toml:2:11: kafka.ca_file = \"x\": needs security"),
         ("[kafka]\nbrokers = ['x']", "t.toml:2:11: kafka.brokers = [\"x\"]: each must be `host:port`"),
         ("[state]\nurl = 'ftp://x'", "t.toml:2:7: state.url = \"ftp://x\": must be `file:`"),
+        (
+            "[topics.messages]\nformat = 'avro'",
+            "t.toml:2:10: topics.messages.format = \"avro\": needs registry.url",
+        ),
         ("[registry]\nurl = 'x'", "t.toml:2:7: registry.url = \"x\": must start with"),
         (
             "[registry]\nurl = 'https://me:secret@x'",

@@ -4,9 +4,11 @@ pub mod access;
 pub mod assembly;
 pub mod clock;
 pub mod demo;
+pub mod health;
 pub mod outputs;
 pub mod replay;
 pub mod stages;
+pub mod status;
 pub mod topics;
 pub mod worker;
 

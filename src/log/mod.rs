@@ -129,6 +129,15 @@ pub enum Inbound<R> {
     Nothing,
 }
 
+/// How far a partition has been handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handed {
+    /// The offset after the last record that was handed out, or after what stands there instead of records.
+    pub next: Option<i64>,
+    /// The end of the partition as last heard, open transactions included.
+    pub end: Option<i64>,
+}
+
 /// What went wrong, and what the loop must do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -222,9 +231,23 @@ pub trait Source {
     /// When they cannot be read.
     fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError>;
 
+    /// The positions of these partitions as they stand, assigned or not: does not wait for transactions that
+    /// could still change them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn glance(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError>;
+
     /// Those of these partitions of which every record that can be read, as the log says now, was handed out.
     /// One that it cannot tell about at the moment is not among them.
     fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition>;
+
+    /// How far an assigned partition has been handed out, as is known without asking the log.
+    fn handed(&self, of: &TopicPartition) -> Handed;
+
+    /// How many records of each of these partitions can be read, as the log says now, and were not handed out;
+    /// none where it cannot tell at the moment.
+    fn left(&mut self, of: &[TopicPartition]) -> Vec<Option<i64>>;
 }
 
 /// Publishes outputs and the positions that caused them, atomically.

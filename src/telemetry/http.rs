@@ -1,4 +1,4 @@
-//! HTTP: the live page, its data, `/metrics` and the liveness probe.
+//! HTTP: the live page, its data, `/metrics` and the probes.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,6 +13,7 @@ use prometheus::{Registry, TextEncoder};
 use serde::{Deserialize, Serialize};
 
 use super::view::{LiveView, Series};
+use crate::driver::health::Reason;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -23,6 +24,8 @@ pub struct Served {
     pub view: Arc<Mutex<LiveView>>,
     /// What `/metrics` exposes.
     pub registry: Registry,
+    /// Why the process is not ready.
+    pub not_ready: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
 }
 
 /// Serves on a bound listener until `shutdown` resolves and open requests are answered.
@@ -108,12 +111,11 @@ async fn brand(
 #[derive(Serialize)]
 struct Readiness {
     ready: bool,
-    reasons: Vec<&'static str>,
+    reasons: Vec<Reason>,
 }
 
 async fn ready(State(served): State<Served>) -> (StatusCode, Json<Readiness>) {
-    let view = served.view.lock().unwrap_or_else(PoisonError::into_inner);
-    let reasons = view.not_ready();
+    let reasons = (served.not_ready)();
     let ready = reasons.is_empty();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(Readiness { ready, reasons }))
@@ -141,7 +143,9 @@ mod tests {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let served = Served { view: Arc::new(Mutex::new(view)), registry: Registry::new() };
+        let reasons = view.not_ready();
+        let not_ready = Arc::new(move || reasons.clone());
+        let served = Served { view: Arc::new(Mutex::new(view)), registry: Registry::new(), not_ready };
         runtime.spawn(serve(listener, served, std::future::pending()));
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
@@ -154,7 +158,10 @@ mod tests {
     fn readiness_tells_its_reasons() {
         let answer = ask(LiveView::default(), "/ready");
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-        assert!(answer.contains(r#"{"ready":false,"reasons":["no frontier yet"#), "{answer}");
+        assert!(
+            answer.contains(r#"{"ready":false,"reasons":[{"code":"no_frontier","what":"no frontier yet"#),
+            "{answer}"
+        );
         let mut view = LiveView::default();
         view.progress(Progress { frontier: Some(1), ..Progress::default() });
         let answer = ask(view, "/ready");

@@ -7,6 +7,8 @@ use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, Opts, Reg
 use super::view::Progress;
 use crate::driver::replay::ledger::Account;
 use crate::event::output::{BrandTrust, TrustAlert, TrustMoment};
+use crate::score::alert::AlertKind;
+use crate::score::drop::AlarmState;
 
 /// (brand, window length) pairs that have a gauge; scores of further ones are counted.
 pub const BRAND_GAUGES_MAX: usize = 200;
@@ -63,6 +65,15 @@ impl Metrics {
             "Changes of state of alerts that were published, by kind and new state.",
             &["kind", "state"],
         )?;
+        for kind in [
+            AlertKind::ScoreDrop,
+            AlertKind::OptOutSurge,
+            AlertKind::BrandIncident,
+            AlertKind::DataIncomplete,
+        ] {
+            // From zero on: the first one is an increase too.
+            alerts.with_label_values(&[kind.symbol(), AlarmState::Open.symbol()]);
+        }
         let frontier = gauge(
             "trustline_frontier_seconds",
             "Event time up to which everything is applied, seconds since the epoch.",
@@ -204,6 +215,9 @@ mod tests {
         let text = exposed(&registry);
         let values: Vec<&str> = text.lines().filter(|line| !line.starts_with("# HELP")).collect();
         let golden = r#"# TYPE trustline_alerts_total counter
+trustline_alerts_total{kind="BRAND_INCIDENT",state="OPEN"} 0
+trustline_alerts_total{kind="DATA_INCOMPLETE",state="OPEN"} 0
+trustline_alerts_total{kind="OPT_OUT_SURGE",state="OPEN"} 0
 trustline_alerts_total{kind="SCORE_DROP",state="OPEN"} 1
 # TYPE trustline_brand_gauges gauge
 trustline_brand_gauges 1

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
+use crate::driver::health::Reason;
 use crate::event::output::{BrandTrust, PatternTrust, TrustAlert, TrustMoment};
 
 /// Fresh moments that are kept.
@@ -113,11 +114,14 @@ impl LiveView {
     }
 
     /// Why what is shown is not to be relied on yet; nothing once it is.
-    pub fn not_ready(&self) -> Vec<&'static str> {
-        match self.progress.frontier {
-            None => vec!["no frontier yet: a source topic has not delivered a record"],
-            Some(_) => Vec::new(),
-        }
+    pub fn not_ready(&self) -> Vec<Reason> {
+        let reason = Reason {
+            code: "no_frontier",
+            what: "no frontier yet: a source topic has not delivered a record".to_owned(),
+            since: 0,
+            todo: "wait for the first records",
+        };
+        if self.progress.frontier.is_none() { vec![reason] } else { Vec::new() }
     }
 
     /// Everything but the series.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod broker;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -117,6 +119,7 @@ pub fn text(person_partitions: i32, brand_partitions: i32) -> String {
     format!(
         "[own_topics]\ntopic_prefix = \"t.\"\nperson_partitions = {person_partitions}\n\
          brand_partitions = {brand_partitions}\nreplication_factor = 1\n\
+         [http]\nlisten = \"127.0.0.1:0\"\n\
          [time]\nidle_after_ms = \"never\"\n"
     )
 }

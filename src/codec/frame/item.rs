@@ -234,6 +234,11 @@ impl<'a> Item<'a> {
         self.cmp_key(other).then_with(|| self.bytes.cmp(other.bytes))
     }
 
+    /// The source topic of an [`ItemKind::Event`].
+    pub fn event_topic(&self) -> Option<Topic> {
+        Topic::from_index(self.bytes[5]).filter(|_| self.kind() == ItemKind::Event)
+    }
+
     /// The event of an [`ItemKind::Event`] or [`ItemKind::LateWord`].
     ///
     /// # Errors

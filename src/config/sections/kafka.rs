@@ -138,13 +138,13 @@ section! {
 }
 
 section! {
-    /// Schema registry, needed for topics in Avro. Secrets stand in files or environment variables, never here.
+    /// Schema registry, needed for topics in Avro; with one, public records are Avro too. Secrets stand in files or environment variables, never here.
     Registry {
         /// Address.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1), example = &"https://registry.example.com")]
         url: Option<String> = None,
-        /// Folder of schemas by id, to start from while the registry is down.
+        /// Folder in which schemas that were seen are kept, to start from while the registry is down.
         #[schemars(length(min = 1))]
         schemas_folder: String = "schemas".to_owned(),
         /// Certificates that the registry is checked against, PEM; by default the system's.

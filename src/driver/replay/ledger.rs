@@ -28,6 +28,18 @@ pub struct Account {
 }
 
 impl Account {
+    /// Adds another account.
+    pub fn add(&mut self, other: &Account) {
+        self.read += other.read;
+        self.applied += other.applied;
+        self.duplicate += other.duplicate;
+        self.too_late += other.too_late;
+        self.dead_lettered += other.dead_lettered;
+        self.exempt += other.exempt;
+        self.erased += other.erased;
+        self.waiting += other.waiting;
+    }
+
     /// Whether every record read is accounted for.
     pub fn balances(&self) -> bool {
         self.read

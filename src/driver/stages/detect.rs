@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::codec::partial::Partial;
 use crate::driver::clock::WallTime;
+use crate::driver::replay::ledger::Account;
+use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
-use crate::fold::detect::waiting::Partition;
-use crate::fold::detect::{Detect, Output, Settings};
+use crate::event::kinds::Topic;
+use crate::fold::detect::waiting::{Flow, Partition};
+use crate::fold::detect::{Detect, Output, Settings, Tally};
 use crate::log::{Outgoing, Position, Records, TopicPartition};
+use crate::telemetry::board::{Published, Showing};
 use crate::time::MINUTE_MS;
 
 use super::encoder::Encoder;
@@ -37,13 +41,45 @@ pub struct DetectStage {
     keeper: Keeper,
     past: Past<Settings>,
     partitions: BTreeMap<TopicPartition, Partition>,
+    taken_over: BTreeMap<TopicPartition, TakenOver>,
     output: Output,
+    showing: Showing,
+}
+
+/// Where this process took a partition over.
+struct TakenOver {
+    /// The committed position.
+    from: i64,
+    /// What had become of its events up to there, by topic; nothing before the state is there.
+    before: Option<[(Flow, Tally); Topic::ALL.len()]>,
+}
+
+fn so_far(partition: &Partition) -> [(Flow, Tally); Topic::ALL.len()] {
+    let mut all = [Default::default(); Topic::ALL.len()];
+    for topic in Topic::ALL {
+        all[usize::from(topic.index())] = (partition.flow(*topic), partition.detect().tally(*topic));
+    }
+    all
 }
 
 impl DetectStage {
     /// A stage that has no partition yet. `past`: settings of the fold under configurations that held before.
     pub fn new(settings: DetectSettings, keeper: Keeper, past: Past<Settings>) -> DetectStage {
-        DetectStage { settings, keeper, past, partitions: BTreeMap::new(), output: Output::default() }
+        DetectStage {
+            settings,
+            keeper,
+            past,
+            partitions: BTreeMap::new(),
+            taken_over: BTreeMap::new(),
+            output: Output::default(),
+            showing: Showing::default(),
+        }
+    }
+
+    /// Shows what it publishes.
+    #[must_use]
+    pub fn showing(self, showing: Showing) -> DetectStage {
+        DetectStage { showing, ..self }
     }
 
     /// The partitions and their folds.
@@ -94,11 +130,15 @@ impl Stage for DetectStage {
             None => Partition::new(Detect::new(settings)),
         };
         self.partitions.insert(of.clone(), partition);
+        let taken_over = TakenOver { from: position.map_or(0, |position| position.next), before: None };
+        self.taken_over.insert(of.clone(), taken_over);
         Ok(from)
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.partitions.remove(of);
+        self.taken_over.remove(of);
+        self.showing.revoked(of);
         self.keeper.release(of);
     }
 
@@ -117,6 +157,11 @@ impl Stage for DetectStage {
                 partition.write_state(&mut state);
                 *partition = Partition::read_state(settings, &state).map_err(|error| lost(from, &error))?;
             }
+            let taken_over = self.taken_over.get_mut(from).filter(|taken| taken.from <= record.offset);
+            let is_new = taken_over.is_some();
+            if let Some(taken) = taken_over {
+                taken.before.get_or_insert_with(|| so_far(partition));
+            }
             let before = partition.frontier();
             partition.frame(record.value, &mut self.output).map_err(|error| StageError::Record {
                 topic: from.topic.to_string(),
@@ -127,9 +172,11 @@ impl Stage for DetectStage {
             let slot = |frontier: i64| frontier.div_euclid(TELL_EVERY_MS);
             let tell =
                 partition.frontier().filter(|now| before.is_none_or(|before| slot(before) < slot(*now)));
-            for moment in self.output.moments.drain(..) {
-                out.push(moments.record(&moment.key(), &moment));
+            out.extend(self.output.moments.iter().map(|moment| moments.record(&moment.key(), moment)));
+            if is_new {
+                self.showing.take(from, self.output.moments.drain(..).map(Published::Moment));
             }
+            self.output.moments.clear();
             if let Some(frontier) = tell {
                 self.partials(from, frontier, out);
             }
@@ -141,7 +188,35 @@ impl Stage for DetectStage {
         self.keeper.metadata(of)
     }
 
+    fn gauges(&self, of: &TopicPartition) -> Gauges {
+        let Some(partition) = self.partitions.get(of) else { return Gauges::default() };
+        let before = self.taken_over.get(of).and_then(|taken| taken.before.as_ref());
+        let account = |topic: &Topic, before: &(Flow, Tally)| {
+            let (flow, tally) = (partition.flow(*topic), partition.detect().tally(*topic));
+            Account {
+                // What waited when the partition was taken over was read by who had it before.
+                read: flow.arrived - before.0.arrived + before.0.waiting,
+                applied: tally.applied - before.1.applied,
+                duplicate: tally.duplicate - before.1.duplicate,
+                erased: tally.erased - before.1.erased,
+                waiting: flow.waiting,
+                ..Account::default()
+            }
+        };
+        let accounts = before.map(|before| {
+            let topics = Topic::ALL.iter().filter(|topic| topic.is_person_events());
+            topics.map(|topic| (*topic, account(topic, &before[usize::from(topic.index())]))).collect()
+        });
+        Gauges {
+            frontier: partition.frontier(),
+            accounts: accounts.unwrap_or_default(),
+            snapshot: self.keeper.gauges(of),
+            ..Gauges::default()
+        }
+    }
+
     fn committed(&mut self, of: &TopicPartition, next: i64, now: WallTime) {
+        self.showing.committed(of, false);
         if let Some(partition) = self.partitions.get(of) {
             self.keeper.committed(of, next, now, |out| partition.write_state(out));
         }

@@ -15,9 +15,11 @@ use backon::ExponentialBuilder;
 use crate::config::ConfigHash;
 use crate::driver::causes;
 use crate::driver::clock::WallTime;
+use crate::driver::status::SnapshotGauges;
 use crate::driver::worker::StageError;
 use crate::log::{Position, TopicPartition};
 use crate::state::{Fold, Header, Name, QUEUE, SnapshotStore, StoreError, Writer};
+use crate::telemetry::occurrence::SnapshotFailed;
 use crate::time::HOUR_MS;
 
 /// Snapshots that are named with a position.
@@ -118,6 +120,9 @@ struct Kept {
     switches: VecDeque<(i64, ConfigHash)>,
     taken: WallTime,
     in_flight: bool,
+    /// When the state that is being written was taken, and its size.
+    writing: (i64, u64),
+    shown: SnapshotGauges,
     /// Named no longer by this worker; deleted once the names without them are committed.
     dropped: Vec<(i64, u64)>,
 }
@@ -194,7 +199,9 @@ impl Keeper {
         let config = provenance.configs.get(held).map_or(self.config, |(_, config)| *config);
         let switches = provenance.configs.iter().skip(held + 1).copied().collect();
         let taken = WallTime(i64::MIN);
-        let kept = Kept { provenance, switches, taken, in_flight: false, dropped: Vec::new() };
+        let (writing, shown) = Default::default();
+        let kept =
+            Kept { provenance, switches, taken, in_flight: false, writing, shown, dropped: Vec::new() };
         self.partitions.insert(of.clone(), kept);
         Ok(Start { from, state, config })
     }
@@ -225,6 +232,11 @@ impl Keeper {
     /// A partition went.
     pub fn release(&mut self, of: &TopicPartition) {
         self.partitions.remove(of);
+    }
+
+    /// What is known of the snapshots of a partition that this worker wrote.
+    pub fn gauges(&self, of: &TopicPartition) -> Option<SnapshotGauges> {
+        self.keeping.as_ref().and_then(|_| self.partitions.get(of)).map(|kept| kept.shown)
     }
 
     /// What must be remembered with a partition's position.
@@ -279,12 +291,14 @@ impl Keeper {
             let mut state = Vec::new();
             write(&mut state);
             let written = keeping.store.put(&self.header(of, next), &state);
+            self.writes(of, &state);
             self.finished(of.clone(), written);
         }
     }
 
     fn submit(&mut self, of: &TopicPartition, next: i64, state: Vec<u8>) {
         let header = self.header(of, next);
+        self.writes(of, &state);
         match &self.keeping {
             Some((_, Some(writer))) => {
                 let taken = writer.submit(of.clone(), header, state).is_ok();
@@ -297,6 +311,12 @@ impl Keeper {
                 self.finished(of.clone(), written);
             }
             None => {}
+        }
+    }
+
+    fn writes(&mut self, of: &TopicPartition, state: &[u8]) {
+        if let Some(kept) = self.partitions.get_mut(of) {
+            kept.writing = (wall_ms(), state.len() as u64);
         }
     }
 
@@ -313,9 +333,18 @@ impl Keeper {
     fn finished(&mut self, of: TopicPartition, written: Result<Name, StoreError>) {
         let Some(kept) = self.partitions.get_mut(&of) else { return };
         kept.in_flight = false;
-        // One that failed is tried again when the next is due; the ones before it stand.
-        if let Ok(name) = written {
-            kept.dropped.extend(kept.provenance.add((name.offset, name.random)));
+        match written {
+            Ok(name) => {
+                kept.shown =
+                    SnapshotGauges { taken_at: Some(kept.writing.0), bytes: kept.writing.1, ..kept.shown };
+                kept.dropped.extend(kept.provenance.add((name.offset, name.random)));
+            }
+            // It is tried again when the next is due; the ones before it stand.
+            Err(error) => {
+                kept.shown.failures += 1;
+                let (topic, partition) = (&of.topic, &of.partition);
+                SnapshotFailed { topic, partition, cause: &causes(&error) }.note();
+            }
         }
     }
 

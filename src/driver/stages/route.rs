@@ -11,6 +11,8 @@ use crate::codec::json;
 use crate::codec::partial::Partial;
 use crate::config::TopicSettings;
 use crate::driver::clock::WallTime;
+use crate::driver::replay::ledger::Account;
+use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
 use crate::event::raw::{RawEvent, RawIncident, RawRecord};
@@ -19,6 +21,7 @@ use crate::fold::route::{Frontier, Route, Routed};
 use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
 use crate::registry::{Look, Schemas};
 
+use super::alignment::Alignment;
 use super::source_decoder::SourceDecoder;
 use super::{Names, brand_partition};
 
@@ -46,6 +49,8 @@ pub struct RouteSettings {
     pub schemas: Option<Schemas>,
     /// Size of a frame at which a step ends, bytes.
     pub frame_bytes: usize,
+    /// How far a source may be ahead of the slowest, milliseconds of event time.
+    pub max_lead_ms: i64,
     /// How far ahead of the record's timestamp an event time may be, milliseconds.
     pub max_future_skew_ms: i64,
 }
@@ -60,6 +65,8 @@ impl RouteSettings {
 struct SourceState {
     frontier: Frontier,
     last_record: WallTime,
+    /// What became of the records that are not committed yet.
+    account: Account,
 }
 
 /// The stage.
@@ -67,7 +74,10 @@ pub struct RouteStage {
     settings: RouteSettings,
     route: Route,
     sources: BTreeMap<TopicPartition, SourceState>,
+    /// What became of the committed records.
+    accounts: BTreeMap<TopicPartition, Account>,
     decoders: [Option<SourceDecoder>; Topic::ALL.len()],
+    alignment: Alignment,
     /// Sources whose next record waits for its schema.
     waiting: BTreeMap<TopicPartition, SchemaId>,
     builders: Vec<FrameBuilder>,
@@ -81,10 +91,18 @@ impl RouteStage {
     /// A stage that has read nothing but the identity links.
     pub fn new(settings: RouteSettings, route: Route, now: WallTime) -> RouteStage {
         let partitions = settings.person_partitions.max(1) as usize;
+        let of_topic = |(topic, count): (&Topic, &u32)| {
+            let topic: Arc<str> = Arc::from(settings.names.source(*topic));
+            (0..*count as i32).map(move |partition| TopicPartition { topic: Arc::clone(&topic), partition })
+        };
+        let all = settings.source_partitions.iter().flat_map(of_topic).collect();
+        let alignment = Alignment::new(settings.max_lead_ms, all);
         RouteStage {
             route,
             sources: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             decoders: Default::default(),
+            alignment,
             waiting: BTreeMap::new(),
             builders: (0..partitions).map(|_| FrameBuilder::default()).collect(),
             is_full: false,
@@ -115,7 +133,7 @@ impl RouteStage {
         raw: &RawEvent<'_>,
         record: &RecordRef<'_>,
         frontier: &mut Frontier,
-    ) -> Result<Option<i64>, Reject> {
+    ) -> Result<Routed, Reject> {
         let timestamp = record.timestamp_ms.unwrap_or(self.now.0);
         if raw.event_time > timestamp.saturating_add(self.settings.max_future_skew_ms) {
             return Err(Reject::new(Reason::Future, "event_time"));
@@ -127,10 +145,7 @@ impl RouteStage {
             .route
             .event(raw, place, false, |person| Self::person_items(builders, is_full, frame_bytes, person));
         frontier.raise(raw.event_time, timestamp, self.settings.topic(raw.topic).out_of_orderness_ms);
-        Ok(match routed {
-            Routed::TooLate { by_ms } => Some(by_ms),
-            Routed::Logged | Routed::Exempt => None,
-        })
+        Ok(routed)
     }
 
     fn record(
@@ -138,19 +153,21 @@ impl RouteStage {
         of: (&TopicPartition, Topic),
         record: &RecordRef<'_>,
         decoder: &mut SourceDecoder,
-        frontier: &mut Frontier,
+        source: &mut SourceState,
         out: &mut Vec<Outgoing>,
     ) {
         let (from, topic) = of;
+        let SourceState { frontier, account, .. } = source;
+        account.read += 1;
         let outcome = match decoder.decode(record.value) {
             Ok(RawRecord::Event(raw)) => self.event(&raw, record, frontier),
             Ok(RawRecord::Incident(incident)) => {
                 self.incident(&incident, out);
-                Ok(None)
+                Ok(Routed::Logged)
             }
             Ok(RawRecord::Link(link)) => {
                 self.route.links.insert(link);
-                Ok(None)
+                Ok(Routed::Logged)
             }
             Ok(RawRecord::Erasure(erasure)) => {
                 for key in self.route.erasure(&erasure).keys {
@@ -158,18 +175,21 @@ impl RouteStage {
                     let items = Self::person_items(builders, is_full, self.settings.frame_bytes, &key);
                     put_other(items, ItemKind::Erasure, erasure.requested_time, &key, 0);
                 }
-                Ok(None)
+                Ok(Routed::Logged)
             }
             Err(reject) => Err(reject),
         };
         match outcome {
-            Ok(None) => {}
-            Ok(Some(by_ms)) => {
+            Ok(Routed::Logged) => account.applied += 1,
+            Ok(Routed::Exempt) => account.exempt += 1,
+            Ok(Routed::TooLate { by_ms }) => {
+                account.too_late += 1;
                 let reason = ("trustline.reason".to_owned(), b"too_late".to_vec());
                 let lateness = ("trustline.lateness-ms".to_owned(), by_ms.to_string().into_bytes());
                 out.push(self.aside("late-events", from, record, vec![reason, lateness]));
             }
             Err(reject) => {
+                account.dead_lettered += 1;
                 if topic.is_person_events()
                     && let Some(place) = frontier.at()
                 {
@@ -231,6 +251,11 @@ impl RouteStage {
     }
 }
 
+/// The frontier that stands with a position.
+fn committed_frontier(position: &Position) -> Option<Frontier> {
+    position.metadata.strip_prefix("f1:")?.parse().ok().map(Frontier::restored)
+}
+
 impl Stage for RouteStage {
     const WHOLE_STEPS: bool = true;
 
@@ -239,9 +264,9 @@ impl Stage for RouteStage {
         of: &TopicPartition,
         position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
-        let committed = position.and_then(|position| position.metadata.strip_prefix("f1:")?.parse().ok());
-        let frontier = committed.map_or_else(Frontier::default, Frontier::restored);
-        self.sources.insert(of.clone(), SourceState { frontier, last_record: self.now });
+        let frontier = position.and_then(committed_frontier).unwrap_or_default();
+        let source = SourceState { frontier, last_record: self.now, account: Account::default() };
+        self.sources.insert(of.clone(), source);
         Ok(position.map(|position| position.next))
     }
 
@@ -258,7 +283,7 @@ impl Stage for RouteStage {
         records: &mut dyn Records,
         out: &mut Vec<Outgoing>,
     ) -> Result<(), StageError> {
-        let (Some(topic), Some(source)) =
+        let (Some(topic), Some(mut source)) =
             (self.settings.names.source_of(&from.topic), self.sources.get(from).copied())
         else {
             while records.next().is_some() {}
@@ -268,17 +293,17 @@ impl Stage for RouteStage {
         let mut decoder = self.decoders[slot].take().unwrap_or_else(|| {
             SourceDecoder::new(topic, self.settings.topic(topic).format, self.settings.schemas.clone())
         });
-        let mut frontier = source.frontier;
         while !self.is_full {
             if let Some(id) = records.peek_value().and_then(|value| decoder.waits_for(value)) {
                 self.waiting.insert(from.clone(), id);
                 break;
             }
             let Some(record) = records.next() else { break };
-            self.record((from, topic), &record, &mut decoder, &mut frontier, out);
+            self.record((from, topic), &record, &mut decoder, &mut source, out);
         }
         self.decoders[slot] = Some(decoder);
-        self.sources.insert(from.clone(), SourceState { frontier, last_record: self.now });
+        source.last_record = self.now;
+        self.sources.insert(from.clone(), source);
         Ok(())
     }
 
@@ -287,10 +312,23 @@ impl Stage for RouteStage {
     }
 
     fn held(&mut self, _now: WallTime) -> BTreeSet<TopicPartition> {
+        let frontiers = self.sources.iter().filter_map(|(of, source)| Some((of, source.frontier.at()?)));
+        let mut held = self.alignment.held(&frontiers.collect()).clone();
         if let Some(schemas) = &self.settings.schemas {
             self.waiting.retain(|_, id| schemas.look(*id) == Look::NotYet);
         }
-        self.waiting.keys().cloned().collect()
+        held.extend(self.waiting.keys().cloned());
+        held
+    }
+
+    fn peers(&self, now: WallTime) -> Vec<TopicPartition> {
+        self.alignment.peers(now, |of| self.sources.contains_key(of))
+    }
+
+    fn glimpsed(&mut self, now: WallTime, positions: Vec<(TopicPartition, Option<Position>)>) {
+        let frontier = |position: Option<Position>| committed_frontier(&position?)?.at();
+        let seen = positions.into_iter().filter_map(|(of, position)| Some((of, frontier(position)?)));
+        self.alignment.glimpsed(now, seen.collect());
     }
 
     fn asks_for_end(&self, now: WallTime) -> Vec<TopicPartition> {
@@ -361,6 +399,25 @@ impl Stage for RouteStage {
     fn metadata(&self, of: &TopicPartition) -> String {
         let frontier = self.sources.get(of).and_then(|source| source.frontier.at());
         frontier.map_or_else(String::new, |frontier| format!("f1:{frontier}"))
+    }
+
+    fn committed(&mut self, of: &TopicPartition, _next: i64, _now: WallTime) {
+        if let Some(source) = self.sources.get_mut(of) {
+            self.accounts.entry(of.clone()).or_default().add(&std::mem::take(&mut source.account));
+        }
+    }
+
+    fn gauges(&self, of: &TopicPartition) -> Gauges {
+        let topic = self.settings.names.source_of(&of.topic);
+        let frontier = self.sources.get(of).and_then(|source| source.frontier.at());
+        let slack = topic.map_or(0, |topic| self.settings.topic(topic).out_of_orderness_ms);
+        let account = self.accounts.get(of).copied().unwrap_or_default();
+        Gauges {
+            frontier,
+            newest_event: frontier.map(|frontier| frontier + slack),
+            accounts: topic.map(|topic| (topic, account)).into_iter().collect(),
+            ..Gauges::default()
+        }
     }
 }
 

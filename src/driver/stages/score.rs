@@ -7,6 +7,7 @@ use crate::codec::avro::{KnownPlan, schemas};
 use crate::codec::partial::Partial;
 use crate::config::ConfigHash;
 use crate::driver::clock::WallTime;
+use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
 use crate::event::raw::RawRecord;
@@ -14,6 +15,7 @@ use crate::fold::detect::Taken;
 use crate::fold::score::{Mark, Score, ScoreOut};
 use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
 use crate::score::settings::ScoreSettings;
+use crate::telemetry::board::{Published, Showing};
 use crate::time::EventTime;
 
 use super::Names;
@@ -28,7 +30,10 @@ pub struct ScoreStage {
     past: Past<ScoreSettings>,
     incidents: KnownPlan,
     partitions: BTreeMap<TopicPartition, Score>,
+    /// The committed positions with which they were taken over.
+    taken_over: BTreeMap<TopicPartition, i64>,
     output: ScoreOut,
+    showing: Showing,
 }
 
 impl ScoreStage {
@@ -43,8 +48,16 @@ impl ScoreStage {
             past,
             incidents: incidents.expect("a test reads this build's own schemas"),
             partitions: BTreeMap::new(),
+            taken_over: BTreeMap::new(),
             output: ScoreOut::default(),
+            showing: Showing::default(),
         }
+    }
+
+    /// Shows what it publishes.
+    #[must_use]
+    pub fn showing(self, showing: Showing) -> ScoreStage {
+        ScoreStage { showing, ..self }
     }
 
     fn settings(&self, of: &TopicPartition, config: ConfigHash) -> Result<Arc<ScoreSettings>, StageError> {
@@ -87,19 +100,24 @@ impl ScoreStage {
         Ok(())
     }
 
-    fn publish(&mut self, out: &mut Vec<Outgoing>) {
+    fn publish(&mut self, of: &TopicPartition, out: &mut Vec<Outgoing>) {
         let topic = |name: &str| self.encoder.topic(&self.names, name);
         let (history, latest, live) =
             (topic("brand-trust"), topic("brand-trust-latest"), topic("brand-trust-live"));
-        for record in self.output.brand_trust.drain(..) {
-            out.push(history.record(&record.key(), &record));
-            out.push(latest.record(&record.latest_key(), &record));
+        let (patterns, alerts) = (topic("pattern-trust"), topic("alerts"));
+        let output = &mut self.output;
+        for record in &output.brand_trust {
+            out.push(history.record(&record.key(), record));
+            out.push(latest.record(&record.latest_key(), record));
         }
-        out.extend(self.output.live.drain(..).map(|record| live.record(&record.latest_key(), &record)));
-        let patterns = topic("pattern-trust");
-        out.extend(self.output.pattern_trust.drain(..).map(|record| patterns.record(&record.key(), &record)));
-        let alerts = topic("alerts");
-        out.extend(self.output.alerts.drain(..).map(|alert| alerts.record(&alert.key(), &alert)));
+        out.extend(output.live.iter().map(|record| live.record(&record.latest_key(), record)));
+        out.extend(output.pattern_trust.iter().map(|record| patterns.record(&record.key(), record)));
+        out.extend(output.alerts.iter().map(|alert| alerts.record(&alert.key(), alert)));
+        let windows = output.brand_trust.drain(..).map(Published::Window);
+        let open = output.live.drain(..).map(Published::Open);
+        let patterns = output.pattern_trust.drain(..).map(Published::Pattern);
+        let alerts = output.alerts.drain(..).map(Published::Alert);
+        self.showing.take(of, windows.chain(open).chain(patterns).chain(alerts));
     }
 }
 
@@ -118,11 +136,14 @@ impl Stage for ScoreStage {
             None => Score::new(settings),
         };
         self.partitions.insert(of.clone(), score);
+        self.taken_over.insert(of.clone(), position.map_or(0, |position| position.next));
         Ok(from)
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
         self.partitions.remove(of);
+        self.taken_over.remove(of);
+        self.showing.revoked(of);
         self.keeper.release(of);
     }
 
@@ -141,8 +162,12 @@ impl Stage for ScoreStage {
                     *score = Score::read_state(settings, &state).map_err(|error| lost(from, &error))?;
                 }
             }
+            let is_old = self.taken_over.get(from).is_some_and(|taken_over| record.offset < *taken_over);
             self.fold(from, record)?;
-            self.publish(out);
+            self.publish(from, out);
+            if is_old {
+                self.showing.committed(from, true);
+            }
         }
         Ok(())
     }
@@ -151,7 +176,14 @@ impl Stage for ScoreStage {
         self.keeper.metadata(of)
     }
 
+    fn gauges(&self, of: &TopicPartition) -> Gauges {
+        let frontier = self.partitions.get(of).and_then(Score::least_frontier);
+        let frontier = frontier.map(|frontier| frontier.0);
+        Gauges { frontier, snapshot: self.keeper.gauges(of), ..Gauges::default() }
+    }
+
     fn committed(&mut self, of: &TopicPartition, next: i64, now: WallTime) {
+        self.showing.committed(of, false);
         if let Some(score) = self.partitions.get(of) {
             self.keeper.committed(of, next, now, |out| score.write_state(out));
         }

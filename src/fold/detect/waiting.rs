@@ -18,6 +18,16 @@ pub struct Partition {
     counts: BTreeMap<Topic, u32>,
     frontier: Option<i64>,
     waiting: Vec<Waiting>,
+    flow: [Flow; Topic::ALL.len()],
+}
+
+/// Events of one topic on their way through a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Events that arrived since this value was made.
+    pub arrived: u64,
+    /// Events that wait.
+    pub waiting: u64,
 }
 
 /// An item that waits, with the names its numbers stand for.
@@ -43,6 +53,7 @@ impl Partition {
             counts: BTreeMap::new(),
             frontier: None,
             waiting: Vec::new(),
+            flow: Default::default(),
         }
     }
 
@@ -54,6 +65,11 @@ impl Partition {
     /// How many items wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// The events of a topic on their way.
+    pub fn flow(&self, topic: Topic) -> Flow {
+        self.flow[usize::from(topic.index())]
     }
 
     /// The fold.
@@ -79,6 +95,7 @@ impl Partition {
                 item.event("")?;
             }
             let jurisdiction = jurisdictions.get(&u32::from(item.jurisdiction()));
+            let flow = item.event_topic().map(|topic| &mut self.flow[usize::from(topic.index())]);
             self.waiting.push(Waiting {
                 // What arrives below the frontier is placed at it.
                 place: self.frontier.map_or(item.place(), |frontier| frontier.max(item.place())),
@@ -86,6 +103,10 @@ impl Partition {
                 jurisdiction: jurisdiction.cloned().ok_or(FrameError::Damaged("jurisdiction number"))?,
                 bytes: item.bytes().into(),
             });
+            if let Some(flow) = flow {
+                flow.arrived += 1;
+                flow.waiting += 1;
+            }
         }
         for (topic, count) in frame.table.partitions {
             let known = self.counts.entry(topic).or_default();
@@ -115,7 +136,11 @@ impl Partition {
         let mut index = 0;
         while index < self.waiting.len() {
             if self.waiting[index].place < frontier {
-                ready.push(self.waiting.swap_remove(index));
+                let next = self.waiting.swap_remove(index);
+                if let Some(topic) = next.item().event_topic() {
+                    self.flow[usize::from(topic.index())].waiting -= 1;
+                }
+                ready.push(next);
             } else {
                 index += 1;
             }

@@ -236,6 +236,24 @@ pub(super) fn forward<C: ClientContext>(
     }
 }
 
+/// The end of a partition that came with the last fetch, open transactions included.
+#[expect(unsafe_code, reason = "the wrapper asks the broker")]
+pub(super) fn cached_end<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: the client and the name are live; the two places are ours.
+    let error = unsafe {
+        sys::rd_kafka_get_watermark_offsets(
+            client.native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    (!error.is_error() && high >= 0).then_some(high)
+}
+
 /// The end of each partition for readers of committed records, asked now; in the order asked, none where the
 /// broker cannot tell.
 #[expect(unsafe_code, reason = "the wrapper does not ask for stable ends")]

@@ -15,50 +15,19 @@ use std::time::Duration;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::config::Config;
 use crate::config::sections::Mechanism;
+use crate::config::{Config, Secret, SecretError};
 use crate::log::LogError;
 
 pub use batch::KafkaRecords;
 pub use publisher::{KafkaPublisher, KafkaPublishers};
 pub use source::KafkaSource;
 
+/// Under which names the client logs.
+pub const LOG_TARGETS: [&str; 2] = ["rdkafka", "librdkafka"];
+
 /// How long a call to the broker may take before it counts as failed.
 const CALL_WAIT: Duration = Duration::from_secs(30);
-
-/// A secret cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    /// From a file.
-    #[error("cannot read the secret in {file}")]
-    File {
-        /// The file.
-        file: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// From the environment.
-    #[error("the environment variable {name}, which should hold a secret, is not set")]
-    Variable {
-        /// The variable.
-        name: String,
-    },
-}
-
-fn secret(file: Option<&str>, variable: Option<&str>) -> Result<Option<String>, SecretError> {
-    match (file, variable) {
-        (Some(file), _) => {
-            let read = std::fs::read_to_string(file);
-            let text = read.map_err(|source| SecretError::File { file: file.to_owned(), source })?;
-            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
-        }
-        (None, Some(name)) => {
-            let value = std::env::var(name).map_err(|_| SecretError::Variable { name: name.to_owned() })?;
-            Ok(Some(value))
-        }
-        (None, None) => Ok(None),
-    }
-}
 
 /// Where and as whom to connect. Not printable: it holds secrets.
 #[derive(Clone)]
@@ -112,8 +81,8 @@ impl Connection {
         set("ssl.certificate.location", kafka.cert_file.as_deref());
         set("ssl.key.location", kafka.cert_key_file.as_deref());
         set("sasl.mechanism", kafka.mechanism.map(Mechanism::name));
-        let secret = secret(kafka.password_file.as_deref(), kafka.password_env.as_deref())?;
-        let (user, secret) = (kafka.user.as_deref(), secret.as_deref());
+        let secret = Secret::read(kafka.password_file.as_deref(), kafka.password_env.as_deref())?;
+        let (user, secret) = (kafka.user.as_deref(), secret.as_ref().map(Secret::reveal));
         if kafka.mechanism == Some(Mechanism::OauthBearer) {
             set("sasl.oauthbearer.method", Some("oidc"));
             set("sasl.oauthbearer.client.id", user);

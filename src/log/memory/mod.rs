@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, RecordRef, Records, Source,
-    TopicPartition,
+    Commit, Handed, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, RecordRef, Records,
+    Source, TopicPartition,
 };
 
 /// What happens to a step.
@@ -349,21 +349,28 @@ impl Source for MemorySource {
 
     fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
         self.faults.check(Call::Committed)?;
+        self.glance(of)
+    }
+
+    fn glance(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
         let state = self.log.lock();
         let group = state.groups.get(&self.group);
         Ok(of.iter().map(|of| group.and_then(|group| group.positions.get(of).cloned())).collect())
     }
 
     fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition> {
+        of.iter().zip(self.left(of)).filter(|(_, left)| *left == Some(0)).map(|(of, _)| of.clone()).collect()
+    }
+
+    fn handed(&self, of: &TopicPartition) -> Handed {
         let state = self.log.lock();
-        let end = |of: &TopicPartition| {
-            let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
-            log.map_or(0, Partition::end)
-        };
-        let read = |of: &&TopicPartition| {
-            self.reading.get(*of).copied().flatten().is_some_and(|next| next >= end(of))
-        };
-        of.iter().filter(read).cloned().collect()
+        let log = state.topics.get(&of.topic).and_then(|topic| topic.get(of.partition as usize));
+        Handed { next: self.reading.get(of).copied().flatten(), end: log.map(Partition::end) }
+    }
+
+    fn left(&mut self, of: &[TopicPartition]) -> Vec<Option<i64>> {
+        let left = |handed: Handed| Some((handed.end.unwrap_or(0) - handed.next?).max(0));
+        of.iter().map(|of| left(self.handed(of))).collect()
     }
 }
 

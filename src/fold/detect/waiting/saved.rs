@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Partition, Waiting};
+use super::{Flow, Partition, Waiting};
 use crate::codec::frame::item::{Item, ItemKind};
+use crate::event::kinds::Topic;
 use crate::fold::detect::{Detect, FOLD_VERSION, Settings};
 use crate::fold::saved::{Reader, Saved, StateError};
 
@@ -41,8 +42,19 @@ impl Partition {
             waiting.push(load_waiting(&detect, &mut jurisdictions, from)?);
         }
         reader.end()?;
-        Ok(Partition { detect, sources, counts, frontier, waiting })
+        Ok(Partition { detect, sources, counts, frontier, flow: flow_of(&waiting), waiting })
     }
+}
+
+/// Events on their way when a state is loaded: those that wait.
+fn flow_of(waiting: &[Waiting]) -> [Flow; Topic::ALL.len()] {
+    let mut flow = [Flow::default(); Topic::ALL.len()];
+    for topic in waiting.iter().filter_map(|waiting| waiting.item().event_topic()) {
+        let flow = &mut flow[usize::from(topic.index())];
+        flow.arrived += 1;
+        flow.waiting += 1;
+    }
+    flow
 }
 
 fn load_waiting(

@@ -294,3 +294,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     deepest.to_string()
 }
+
+#[cfg(test)]
+mod tests;

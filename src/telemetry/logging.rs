@@ -1,0 +1,32 @@
+//! Where log lines go: standard error, as text or one JSON object a line.
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::config::sections::{Level, LogFormat, Telemetry};
+use crate::log::kafka;
+
+/// Sends log lines of this process, and those of the Kafka client, to standard error.
+///
+/// # Errors
+/// When the process has a log already.
+pub fn begin(settings: &Telemetry) -> Result<(), TryInitError> {
+    let level = match settings.level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    // Of libraries other than the client only what is wrong matters.
+    let filter = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_targets(["trustline"].into_iter().chain(kafka::LOG_TARGETS).map(|target| (target, level)));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = match settings.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()
+}

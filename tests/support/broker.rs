@@ -1,0 +1,141 @@
+//! A real broker and instances of `trustline run` on it, for tests.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use trustline::log::kafka::Connection;
+use trustline::log::kafka::admin::{TopicPlan, read_topic};
+
+/// How long a test waits for anything.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A broker that goes with the test.
+pub struct Broker {
+    dir: tempfile::TempDir,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Broker {
+    /// Starts one.
+    pub fn start() -> Broker {
+        let broker = Broker { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        broker.go();
+        broker
+    }
+
+    /// Starts it, or starts it again.
+    pub fn go(&self) {
+        let output = self.script("start");
+        assert!(
+            output.status.success(),
+            "the broker did not start: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    /// Runs a command of the script.
+    pub fn script(&self, command: &str) -> std::process::Output {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kafka/broker");
+        let mut run = Command::new(script);
+        run.arg(command).args(["--port", &self.port.to_string(), "--dir"]).arg(self.dir.path());
+        run.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Where clients find it.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.script("kill");
+    }
+}
+
+/// A port of which the next one is free too.
+pub fn free_port() -> u16 {
+    for _ in 0..100 {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no two ports in a row are free");
+}
+
+/// An instance of `trustline run`; dropped, it is killed.
+pub struct Instance(Child);
+
+impl Instance {
+    /// Starts one under a name.
+    pub fn start(config: &Path, name: &str) -> Instance {
+        Instance::start_with(config, name, Stdio::inherit())
+    }
+
+    /// Starts one that logs into a file.
+    pub fn start_logging(config: &Path, name: &str, log: &Path) -> Instance {
+        Instance::start_with(config, name, File::create(log).unwrap().into())
+    }
+
+    fn start_with(config: &Path, name: &str, log: Stdio) -> Instance {
+        let child = Command::new(env!("CARGO_BIN_EXE_trustline"))
+            .args(["run", "--config"])
+            .arg(config)
+            .env("TRUSTLINE__KAFKA__INSTANCE_ID", name)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn();
+        Instance(child.unwrap())
+    }
+
+    /// Ends it by `kill -9`.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Ends it by SIGTERM; returns its exit code.
+    pub fn stop(mut self) -> Option<i32> {
+        self.signal("TERM");
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A plan of a topic.
+pub fn topic(name: &str, partitions: i32) -> TopicPlan {
+    TopicPlan { name: name.to_owned(), partitions, replicas: 1, settings: Vec::new() }
+}
+
+/// Records in a topic.
+pub fn count(connection: &Connection, topic: &str) -> usize {
+    read_topic(connection, topic).map_or(0, |partitions| partitions.iter().map(Vec::len).sum())
+}
+
+/// Waits until something holds.
+pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
