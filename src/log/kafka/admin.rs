@@ -10,13 +10,14 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::inquiry::{Answer, Inquiry};
-use super::source::{is_passing, owned};
+use super::source::is_passing;
 use super::{CALL_WAIT, Connection, failure, failure_code};
-use crate::log::{LogError, Record};
+use crate::log::{LogError, Record, TopicPartition};
 
 /// A topic to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,13 +198,25 @@ pub fn read_topic(connection: &Connection, topic: &str) -> Result<Vec<Vec<Record
             Some(Err(error)) if is_passing(&error) => {}
             Some(Err(error)) => return Err(failed(error)),
             Some(Ok(message)) => {
-                let (_, mut record) = owned(&message);
-                record.from.topic = Arc::clone(&name);
                 if let Some(partition) = records.get_mut(message.partition() as usize) {
-                    partition.push(record);
+                    partition.push(owned(&name, &message));
                 }
             }
         }
     }
     Ok(records)
+}
+
+fn owned(topic: &Arc<str>, message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().map(|headers| {
+        headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
+    });
+    Record {
+        from: TopicPartition { topic: Arc::clone(topic), partition: message.partition() },
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().unwrap_or_default().to_vec(),
+        headers: headers.unwrap_or_default(),
+    }
 }
