@@ -296,7 +296,9 @@ fn run(sources: &[Vec<(i64, String)>], instances: usize, seed: Option<u64>) -> R
         log.position("route", &of).is_some_and(|position| position.next == sources[source].len() as i64)
     };
     while !(0..SOURCES).all(is_read) {
-        all.iter_mut().for_each(|instance| drop(instance.step().unwrap()));
+        for instance in &mut all {
+            instance.step().unwrap();
+        }
         clock.advance(500);
     }
     // When everything is read, every partition hears of the last frontiers.
