@@ -163,7 +163,9 @@ fn python(bootstrap: &str, registry: &str, topics: &[String]) -> BTreeMap<String
             offset: record["offset"].as_i64().unwrap(),
             key: bytes(&record["key"]),
             value: bytes(&record["value"]).unwrap(),
-            headers: headers.map(|pair| (pair[0].as_str().unwrap().to_owned(), bytes(&pair[1]).unwrap())).collect(),
+            headers: headers
+                .map(|pair| (pair[0].as_str().unwrap().to_owned(), bytes(&pair[1]).unwrap()))
+                .collect(),
         };
         let (key, value) = (record["avro_key"].clone(), record["avro"].clone());
         found.get_mut(record["topic"].as_str().unwrap()).unwrap().push(Decoded { seen, key, value });
@@ -258,13 +260,19 @@ fn clients_that_others_wrote_read_what_ours_reads() {
     }
 
     let names: Vec<&str> = OUTPUTS.into_iter().chain(["brand-trust-latest"]).collect();
-    let topics: Vec<String> =
-        ["t.", "a."].iter().flat_map(|prefix| names.iter().map(move |name| format!("{prefix}{name}"))).collect();
+    let topics: Vec<String> = ["t.", "a."]
+        .iter()
+        .flat_map(|prefix| names.iter().map(move |name| format!("{prefix}{name}")))
+        .collect();
     let read_by_python = python(&bootstrap, &registry.url(), &topics);
     for topic in &topics {
         let ours = ours(&connection, topic);
         assert!(!ours.is_empty(), "{topic} is empty");
-        assert_eq!(sorted(read_by_python[topic].iter().map(|one| one.seen.clone())), ours, "{topic} by Python");
+        assert_eq!(
+            sorted(read_by_python[topic].iter().map(|one| one.seen.clone())),
+            ours,
+            "{topic} by Python"
+        );
         if topic.starts_with("t.") {
             assert_eq!(kcat(&bootstrap, topic), ours, "{topic} by kcat");
         }
@@ -278,9 +286,13 @@ fn clients_that_others_wrote_read_what_ours_reads() {
     for (name, time) in TIMED {
         let json = read_by_python[&format!("t.{name}")].iter();
         let json = told(json.map(|one| serde_json::from_slice(&one.seen.value).unwrap()), time, input.last);
-        let avro = told(read_by_python[&format!("a.{name}")].iter().map(|one| one.value.clone()), time, input.last);
+        let avro =
+            told(read_by_python[&format!("a.{name}")].iter().map(|one| one.value.clone()), time, input.last);
         assert!(!json.is_empty(), "{name}: nothing to compare");
         assert_eq!(avro, json, "{name}");
     }
-    assert!(read_by_python["a.brand-trust-latest"].iter().all(|one| one.key.is_object()), "keys are Avro too");
+    assert!(
+        read_by_python["a.brand-trust-latest"].iter().all(|one| one.key.is_object()),
+        "keys are Avro too"
+    );
 }
