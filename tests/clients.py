@@ -9,6 +9,7 @@ import json
 import struct
 import sys
 import urllib.request
+from datetime import datetime, timedelta, timezone
 
 import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
@@ -36,6 +37,12 @@ def decoded(data):
 
 def text(data):
     return None if data is None else base64.b64encode(data).decode()
+
+
+def milliseconds(value):
+    """An instant as in JSON: what the logical type of the schema stands for."""
+    assert isinstance(value, datetime), value
+    return (value - datetime.fromtimestamp(0, timezone.utc)) // timedelta(milliseconds=1)
 
 
 consumer = Consumer({
@@ -68,5 +75,5 @@ while left:
         "headers": [[name, text(value)] for name, value in message.headers() or []],
         "avro_key": decoded(message.key()),
         "avro": decoded(message.value()),
-    }))
+    }, default=milliseconds))
 consumer.close()

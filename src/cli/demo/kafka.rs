@@ -11,7 +11,7 @@ use std::thread;
 use super::{Args, DAYS, Trouble, params, play, screen};
 use crate::cli::out::print;
 use crate::cli::process::Process;
-use crate::cli::{Failure, config, run as stages};
+use crate::cli::{Failure, config, run as stages, tell};
 use crate::config::Config;
 use crate::config::sections::{OwnTopics, Registry, Wait, WaitWord};
 use crate::driver::assembly::Assembly;
@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args, bootstrap: &str, file: Option<&Path>) -> Result<(
         return Err(Failure::usage(Earlier { topic, delete }));
     }
     let url = format!("http://{}/", process.listen);
-    print(&format!("{url}\n{} topics {PREFIX}* on {bootstrap}; `{delete}` deletes them\n", topics.len()))?;
+    print(&format!("{url}\n{} topics {PREFIX}* on {bootstrap}\n", topics.len()))?;
 
     let stop = &*process.stop;
     let outcome = thread::scope(|scope| {
@@ -89,6 +89,7 @@ pub(super) fn run(args: &Args, bootstrap: &str, file: Option<&Path>) -> Result<(
         outcome.and(fed.map_err(Failure::log))
     });
     process.end();
+    tell(&format!("the topics {PREFIX}* are still on {bootstrap}; `{delete}` deletes them"));
     outcome
 }
 
