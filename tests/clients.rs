@@ -264,22 +264,26 @@ fn clients_that_others_wrote_read_what_ours_reads() {
         .iter()
         .flat_map(|prefix| names.iter().map(move |name| format!("{prefix}{name}")))
         .collect();
-    let read_by_python = python(&bootstrap, &registry.url(), &topics);
-    for topic in &topics {
-        let ours = ours(&connection, topic);
-        assert!(!ours.is_empty(), "{topic} is empty");
-        assert_eq!(
-            sorted(read_by_python[topic].iter().map(|one| one.seen.clone())),
-            ours,
-            "{topic} by Python"
-        );
-        if topic.starts_with("t.") {
-            assert_eq!(kcat(&bootstrap, topic), ours, "{topic} by kcat");
+    let ours: BTreeMap<&str, Vec<Seen>> =
+        topics.iter().map(|topic| (topic.as_str(), ours(&connection, topic))).collect();
+    let read_by_python = std::thread::scope(|scope| {
+        let (ours, bootstrap) = (&ours, &bootstrap);
+        for topic in ["t.moments", "t.brand-trust-latest"] {
+            let expected = &ours[topic];
+            scope.spawn(|| {
+                let seen = console(broker.port, topic, expected.len());
+                assert_eq!(&seen, expected, "{topic} by Kafka's own consumer");
+            });
         }
-    }
-    for topic in ["t.moments", "t.brand-trust-latest"] {
-        let ours = ours(&connection, topic);
-        assert_eq!(console(broker.port, topic, ours.len()), ours, "{topic} by Kafka's own consumer");
+        for topic in topics.iter().filter(|topic| topic.starts_with("t.")) {
+            scope.spawn(move || assert_eq!(kcat(bootstrap, topic), ours[topic.as_str()], "{topic} by kcat"));
+        }
+        python(bootstrap, &registry.url(), &topics)
+    });
+    for topic in &topics {
+        let seen = sorted(read_by_python[topic].iter().map(|one| one.seen.clone()));
+        assert!(!seen.is_empty(), "{topic} is empty");
+        assert_eq!(seen, ours[topic.as_str()], "{topic} by Python");
     }
 
     // What fastavro decodes is what the JSON says.
