@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use support::broker::{Broker, Instance, count, free_port, topic, wait_for};
+use support::broker::{Broker, Instance, Registry, count, topic, wait_for};
 use support::{EVENTS, Input, OUTPUTS};
 use trustline::event::kinds::Topic;
 use trustline::log::Record;
@@ -27,36 +27,6 @@ const TIMED: [(&str, &str); 4] = [
     ("pattern-trust", "window_end"),
     ("alerts", "at"),
 ];
-
-/// A schema registry that goes with the test.
-struct Registry {
-    dir: tempfile::TempDir,
-    port: u16,
-}
-
-impl Registry {
-    fn start() -> Registry {
-        let registry = Registry { dir: tempfile::tempdir().unwrap(), port: free_port() };
-        registry.script("start");
-        registry
-    }
-
-    fn script(&self, command: &str) {
-        let mut run = Command::new(root().join("deploy/registry/registry"));
-        run.arg(command).args(["--port", &self.port.to_string(), "--dir"]).arg(self.dir.path());
-        said(&mut run);
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/apis/ccompat/v7", self.port)
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.script("stop");
-    }
-}
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

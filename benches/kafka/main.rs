@@ -10,7 +10,8 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
 mod copy;
-mod server;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,11 +22,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use server::{Server, free_port};
+use support::broker::{Broker, Registry, free_port};
 use trustline::codec::avro::schemas;
 use trustline::codec::canonical::{encode_event, encode_incident, encode_link};
 use trustline::codec::confluent::{SchemaId, put_frame};
-use trustline::config::sections::Registry;
+use trustline::config::sections;
 use trustline::event::kinds::Topic;
 use trustline::log::kafka::Connection;
 use trustline::log::kafka::admin::{Feeder, TopicPlan, create_topics};
@@ -87,13 +88,11 @@ fn main() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let broker = Server::start("deploy/kafka/broker");
-    let registry = (options.format == Format::Avro).then(|| Server::start("deploy/registry/registry"));
+    let broker = Broker::start();
+    let registry = (options.format == Format::Avro).then(Registry::start);
     let bench = Bench {
-        bootstrap: format!("127.0.0.1:{}", broker.port),
-        registry: registry
-            .as_ref()
-            .map(|registry| format!("http://127.0.0.1:{}/apis/ccompat/v7", registry.port)),
+        bootstrap: broker.bootstrap(),
+        registry: registry.as_ref().map(Registry::url),
         folder: folder.path(),
         options: &options,
     };
@@ -201,12 +200,14 @@ impl Bench<'_> {
             trustline(&config, "schemas register");
         }
         let began = Instant::now();
-        let child = command(&config, "run").stderr(Stdio::null()).spawn().unwrap();
+        let log = config.with_extension("log");
+        let child = command(&config, "run").stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
         let mut process = Killed(child);
         let (mut before, mut moved) = (Look::default(), Instant::now());
         loop {
             thread::sleep(TICK);
-            assert!(process.0.try_wait().unwrap().is_none(), "run has ended early");
+            let has_ended = process.0.try_wait().unwrap().is_some();
+            assert!(!has_ended, "run has ended: {}", std::fs::read_to_string(&log).unwrap());
             let Some(look) = look(port) else { continue };
             if look != before {
                 (before, moved) = (look, Instant::now());
@@ -240,7 +241,7 @@ impl Bench<'_> {
 
 /// Registers the schemas of the source topics.
 fn register(url: &str) -> BTreeMap<Topic, SchemaId> {
-    let settings = Registry { url: Some(url.to_owned()), ..Registry::default() };
+    let settings = sections::Registry { url: Some(url.to_owned()), ..sections::Registry::default() };
     let client = Client::of(&settings).unwrap().unwrap();
     let register = |topic: &Topic| {
         let subject = format!("{}-value", topic.symbol());
