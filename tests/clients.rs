@@ -239,9 +239,9 @@ fn clients_that_others_wrote_read_what_ours_reads() {
     let read_by_python = std::thread::scope(|scope| {
         let (ours, bootstrap) = (&ours, &bootstrap);
         for topic in ["t.moments", "t.brand-trust-latest"] {
-            let expected = &ours[topic];
-            scope.spawn(|| {
-                let seen = console(broker.port, topic, expected.len());
+            let (port, expected) = (broker.port, &ours[topic]);
+            scope.spawn(move || {
+                let seen = console(port, topic, expected.len());
                 assert_eq!(&seen, expected, "{topic} by Kafka's own consumer");
             });
         }
