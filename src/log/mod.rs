@@ -91,7 +91,7 @@ pub struct Outgoing {
     pub partition: Option<i32>,
     /// Its key.
     pub key: Option<Vec<u8>>,
-    /// Its value.
+    /// Its value; an empty one is sent as none, which is a tombstone.
     pub value: Vec<u8>,
     /// Its headers.
     pub headers: Vec<(String, Vec<u8>)>,

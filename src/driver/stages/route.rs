@@ -11,6 +11,7 @@ use crate::codec::json;
 use crate::codec::partial::Partial;
 use crate::config::TopicSettings;
 use crate::driver::clock::WallTime;
+use crate::driver::dlq::REPLAYED;
 use crate::driver::replay::ledger::Account;
 use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
@@ -128,11 +129,14 @@ impl RouteStage {
             return Err(Reject::new(Reason::Future, "event_time"));
         }
         let place = frontier.place(raw.event_time);
+        // Headers are looked at only where they can make a difference.
+        let is_late = place - raw.event_time >= self.settings.topic(raw.topic).late_memory_ms;
+        let was_sent_again = is_late && record.headers.headers().iter().any(|(name, _)| name == REPLAYED);
         let (builders, is_full) = (&mut self.builders, &mut self.is_full);
         let frame_bytes = self.settings.frame_bytes;
-        let routed = self
-            .route
-            .event(raw, place, false, |person| Self::person_items(builders, is_full, frame_bytes, person));
+        let routed = self.route.event(raw, place, was_sent_again, |person| {
+            Self::person_items(builders, is_full, frame_bytes, person)
+        });
         frontier.raise(raw.event_time, timestamp, self.settings.topic(raw.topic).out_of_orderness_ms);
         Ok(routed)
     }
@@ -240,6 +244,12 @@ impl RouteStage {
     }
 }
 
+/// The frontier that stands in the metadata of a source's position.
+pub fn committed_frontier(position: &Position) -> Frontier {
+    let at = position.metadata.strip_prefix("f1:").and_then(|at| at.parse().ok());
+    at.map_or_else(Frontier::default, Frontier::restored)
+}
+
 impl Stage for RouteStage {
     const WHOLE_STEPS: bool = true;
 
@@ -248,8 +258,7 @@ impl Stage for RouteStage {
         of: &TopicPartition,
         position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
-        let committed = position.and_then(|position| position.metadata.strip_prefix("f1:")?.parse().ok());
-        let frontier = committed.map_or_else(Frontier::default, Frontier::restored);
+        let frontier = position.map(committed_frontier).unwrap_or_default();
         let source = SourceState { frontier, last_record: self.now, account: Account::default() };
         self.sources.insert(of.clone(), source);
         Ok(position.map(|position| position.next))
