@@ -214,19 +214,27 @@ fn avro_through_a_registry_gives_what_json_gives_and_outages_hold_up_only_what_n
     std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
     let configuration = format!(
         "{}[kafka]\nbrokers = [\"{bootstrap}\"]\nsession_timeout_ms = 6000\n[privacy]\nkey_file = \"{}\"\n\
-         [registry]\nurl = \"{url}\"\nschemas_folder = \"{}\"\nunknown_schema_after_ms = 2000\n",
+         [registry]\nurl = \"{url}\"\nschemas_folder = \"{}\"\nunknown_schema_after_ms = 2000\n\
+         [state]\nurl = \"file:{}\"\n",
         support::text(4, 2),
         key.display(),
         folder.path().join("schemas").display(),
+        folder.path().join("state").display(),
     );
     let config = write_config(folder.path(), "trustline.toml", &configuration);
     let input = Input::read("as-stream-crowd");
     let expected = input.replay_under(&configuration);
 
     let connection = Connection::plain(&bootstrap, "test");
-    let sources = Topic::ALL.iter().map(|source| source.symbol().to_owned());
-    let sources: Vec<TopicPlan> =
-        sources.map(|name| TopicPlan { name, partitions: 1, replicas: 1, settings: Vec::new() }).collect();
+    // The records are old: by default the broker would drop them while they wait.
+    let settings = vec![("retention.ms".to_owned(), "-1".to_owned())];
+    let source = |topic: &Topic| TopicPlan {
+        name: topic.symbol().to_owned(),
+        partitions: 1,
+        replicas: 1,
+        settings: settings.clone(),
+    };
+    let sources: Vec<TopicPlan> = Topic::ALL.iter().map(source).collect();
     create_topics(&connection, &sources).unwrap();
     assert_eq!(run(&config, &["topics", "apply"]).0, Some(0));
 

@@ -144,23 +144,34 @@ impl Login {
 }
 
 /// A running stage; dropped, it is killed.
-struct Instance(Child);
+struct Instance {
+    child: Child,
+    said: PathBuf,
+}
 
 impl Instance {
     fn start(login: &Login, config: &Path, stage: &str) -> Instance {
-        Instance(login.trustline(config, &["run", "--stages", stage]).spawn().unwrap())
+        let said = config.with_extension(stage);
+        let mut command = login.trustline(config, &["run", "--stages", stage]);
+        let child = command.stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
+        Instance { child, said }
     }
 
-    fn stop(mut self) -> Option<i32> {
-        assert!(Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap().success());
-        self.0.wait().unwrap().code()
+    fn stop(&mut self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "SIGTERM ends it cleanly: {}", self.said());
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.said).unwrap()
     }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -199,9 +210,10 @@ fn a_cluster_that_allows_no_more_than_it_must() {
     let key = folder.path().join("key");
     std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
     let settings = format!(
-        "{}[privacy]\nkey_file = \"{}\"\n[kafka]\nsession_timeout_ms = 6000\n",
+        "{}[privacy]\nkey_file = \"{}\"\n[kafka]\nsession_timeout_ms = 6000\n[state]\nurl = \"file:{}\"\n",
         support::text(2, 2),
-        key.display()
+        key.display(),
+        folder.path().join("state").display()
     );
     std::fs::write(&config, &settings).unwrap();
     let (admin, user) = (Login::scram(&broker, "admin"), Login::scram(&broker, "trustline"));
@@ -314,7 +326,7 @@ fn works(broker: &Broker, config: &Path, settings: &str, logins: &[Login; 3]) {
         feed(source);
     }
     let stages = ["route", "detect", "score"].into_iter().zip(logins);
-    let instances: Vec<Instance> =
+    let mut instances: Vec<Instance> =
         stages.map(|(stage, login)| Instance::start(login, config, stage)).collect();
     let incidents = expected.ledger.accounts["brand-incidents"].applied as usize;
     wait_for("the incidents in the log", || records("brand-partials").len() >= incidents);
@@ -330,10 +342,23 @@ fn works(broker: &Broker, config: &Path, settings: &str, logins: &[Login; 3]) {
     let windows = expected.score.brand_trust.iter().filter(|window| window.window_end <= last).count();
     wait_for("all moments", || up_to("moments", "event_time") >= moments);
     wait_for("all windows", || up_to("brand-trust", "window_end") >= windows);
-    for instance in instances {
-        assert_eq!(instance.stop(), Some(0), "SIGTERM ends an instance cleanly");
+    for instance in &mut instances[1..] {
+        instance.stop();
     }
     support::compare(&input, &expected, "on a secured cluster", records);
+
+    // What is taken away while it runs ends it.
+    let reading = ["--topic", "messages", "--allow-principal", "User:trustline", "--operation", "Read"];
+    broker.acls(&[&["--remove", "--force"], &reading[..]].concat());
+    let route = &mut instances[0];
+    let mut status = None;
+    wait_for("route to end", || {
+        status = route.child.try_wait().unwrap();
+        status.is_some()
+    });
+    let said = route.said();
+    assert_eq!(status.unwrap().code(), REFUSED, "{said}");
+    assert!(said.contains("messages") && said.contains("trustline topics acls"), "{said}");
 }
 
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {

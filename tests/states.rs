@@ -16,7 +16,7 @@ use trustline::fold::detect::waiting::Partition;
 use trustline::fold::detect::{self, Detect, Output, Taken};
 use trustline::fold::route::{Frontier, Route};
 use trustline::fold::saved::StateError;
-use trustline::fold::score::{Mark, Score, ScoreOut};
+use trustline::fold::score::{self, Mark, Score, ScoreOut};
 use trustline::score::settings::ScoreSettings;
 use trustline::time::EventTime;
 
@@ -339,8 +339,10 @@ fn other_versions_and_other_windows_are_refused() {
     let bytes = straight(&logs, 0).1.pop().unwrap();
     let mut later = bytes.clone();
     later[0] = detect::FOLD_VERSION as u8 + 1;
-    let other = StateError::OtherVersion { found: detect::FOLD_VERSION + 1, known: detect::FOLD_VERSION };
-    assert_eq!(Partition::read_state(logs.detect.clone(), &later).unwrap_err(), other);
+    let other = |known| StateError::OtherVersion { found: detect::FOLD_VERSION + 1, known };
+    let known = other(detect::FOLD_VERSION);
+    assert_eq!(Partition::read_state(logs.detect.clone(), &later).unwrap_err(), known);
+    let other = other(score::FOLD_VERSION);
     assert_eq!(Score::read_state(Arc::clone(&logs.score), &later).unwrap_err(), other);
     let mut fewer = logs.detect.clone();
     fewer.lengths.pop();

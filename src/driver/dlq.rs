@@ -198,7 +198,7 @@ impl<'a> Contents<'a> {
             topic: Arc::from(record.origin.topic.as_str()),
             partition: record.origin.partition,
         };
-        let frontier = self.positions.get(&of).map(committed_frontier).unwrap_or_default();
+        let frontier = self.positions.get(&of).and_then(committed_frontier).unwrap_or_default();
         let place = event_time.filter(|_| !is_test).map(|time| frontier.place(time));
         Some(Content { brand, place, refused: None })
     }

@@ -9,8 +9,8 @@ use super::clock::{Clock, SystemClock, WallTime};
 use super::status::{PartitionStatus, Shown, Status};
 use crate::telemetry::occurrence::WorkerStuck;
 
-/// How long steps may fail before the process is not ready.
-const FAILING_AFTER_MS: i64 = 10_000;
+/// How long steps may fail, or one may last, before the process is not ready.
+const FAILING_AFTER: Duration = Duration::from_secs(10);
 /// How long a worker may be without a partition before it counts as one that stands by.
 const JOINING_MS: i64 = 10_000;
 /// What one tick may add to the time in which a worker did not come back: see the observer's.
@@ -140,10 +140,11 @@ impl Health {
                 Duration::ZERO
             };
             watched.steps = shown.steps;
-            let was_stuck = shown.stuck.is_some();
-            let is_stuck = watched.still >= self.limits.stalled_after;
-            shown.stuck = is_stuck.then(|| shown.stuck.unwrap_or(since(watched.still)));
-            if is_stuck && !was_stuck {
+            let is_slow = watched.still >= FAILING_AFTER;
+            shown.still = is_slow.then(|| shown.still.unwrap_or(since(watched.still)));
+            let was_stuck = shown.is_stuck;
+            shown.is_stuck = watched.still >= self.limits.stalled_after;
+            if shown.is_stuck && !was_stuck {
                 WorkerStuck { stage, worker, for_s: &watched.still.as_secs() }.note();
             }
             if watched.still >= self.limits.exit_after {
@@ -176,7 +177,7 @@ fn of_worker(status: &Status, now: WallTime) -> Vec<Reason> {
     let failing = shown
         .failing
         .as_ref()
-        .filter(|failing| !shown.has_begun || now.0 - failing.since.0 >= FAILING_AFTER_MS);
+        .filter(|failing| !shown.has_begun || now.0 - failing.since.0 >= FAILING_AFTER.as_millis() as i64);
     if let Some(failing) = failing {
         push(
             "log_failing",
@@ -187,12 +188,12 @@ fn of_worker(status: &Status, now: WallTime) -> Vec<Reason> {
     } else if !shown.has_begun || !shown.had_partitions && now.0 - status.since.0 < JOINING_MS {
         push("joining", format!("{name} joins its group"), status.since, "wait: it takes seconds");
     }
-    if let Some(since) = shown.stuck {
+    if let Some(since) = shown.still.filter(|_| failing.is_none()) {
         push(
-            "worker_stuck",
-            format!("{name} does not come back from its step"),
+            if shown.is_stuck { "worker_stuck" } else { "log_failing" },
+            format!("{name} has not come back from its step, which waits for the log"),
             since,
-            "see the log; if it lasts for run.stalled_exit_after_ms the process ends by itself",
+            "see that the brokers are up; if it lasts for run.stalled_exit_after_ms the process ends by itself",
         );
     }
     let mut of_partitions = |code, words, todo, since: fn(&PartitionStatus) -> Option<WallTime>| {
@@ -247,7 +248,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn health() -> (Health, Arc<Status>) {
-        let limits = Limits { stalled_after: 3 * SECOND, exit_after: 5 * SECOND };
+        let limits = Limits { stalled_after: 12 * SECOND, exit_after: 14 * SECOND };
         let health = Health::new(SystemClock::new(), limits);
         let status = Arc::new(Status::new("detect", 0, 1, SystemClock::new()));
         health.runs(vec![Arc::clone(&status)]);
@@ -285,9 +286,9 @@ mod tests {
             status.shown().failing =
                 Some(super::super::status::Failing { since, cause: "no broker".to_owned() });
         };
-        fails(FAILING_AFTER_MS - 5_000);
+        fails(5_000);
         assert!(codes(&health).is_empty());
-        fails(FAILING_AFTER_MS);
+        fails(10_000);
         assert_eq!(codes(&health), ["log_failing"]);
         assert!(health.reasons()[0].what.ends_with("cannot use the log: no broker"));
         status.shown().failing = None;
@@ -323,11 +324,17 @@ mod tests {
         // A process that was paused for an hour was not stuck for an hour.
         assert_eq!(health.watch(3_600 * SECOND), None);
         assert!(codes(&health).is_empty());
-        for _ in 0..3 {
-            seen.push((health.watch(SECOND).is_some(), codes(&health)));
+        for _ in 0..12 {
+            seen.push((health.watch(SECOND).is_some(), codes(&health).first().copied()));
         }
-        let stuck = || vec!["worker_stuck"];
-        assert_eq!(seen, [(false, stuck()), (false, stuck()), (true, stuck())]);
+        let expected = [None; 7].map(|code| (false, code)).into_iter().chain([
+            (false, Some("log_failing")),
+            (false, Some("log_failing")),
+            (false, Some("worker_stuck")),
+            (false, Some("worker_stuck")),
+            (true, Some("worker_stuck")),
+        ]);
+        assert_eq!(seen, expected.collect::<Vec<_>>());
         status.shown().steps += 1;
         assert_eq!((health.watch(SECOND), codes(&health)), (None, vec![]));
     }

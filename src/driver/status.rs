@@ -118,8 +118,10 @@ pub struct Shown {
     pub partitions: BTreeMap<TopicPartition, PartitionStatus>,
     /// Whether any was ever assigned.
     pub had_partitions: bool,
-    /// Since when it has not come back from a step, if that is too long.
-    pub stuck: Option<WallTime>,
+    /// Since when it has not come back from a step, if that is longer than steps take.
+    pub still: Option<WallTime>,
+    /// Whether that is so long that it will not come back.
+    pub is_stuck: bool,
 }
 
 /// One worker's status.

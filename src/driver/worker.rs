@@ -10,6 +10,7 @@
 //! to the committed position are dropped meanwhile.
 
 pub mod observe;
+mod stage;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use crate::log::{
 };
 
 use super::clock::{Clock, WallTime};
-use super::status::Gauges;
+pub use stage::{Stage, StageError};
 
 /// How often in a row steps may be aborted for the same cause before the worker gives up.
 pub const ABORTS_MAX: u32 = 3;
@@ -29,118 +30,6 @@ pub const ABORTS_MAX: u32 = 3;
 pub const FENCED_MAX: usize = 3;
 /// See [`FENCED_MAX`]; milliseconds of wall time.
 pub const FENCED_WITHIN_MS: i64 = 300_000;
-
-/// A fold as the step loop sees it.
-pub trait Stage {
-    /// Whether outputs belong to the step as a whole rather than to one input partition.
-    const WHOLE_STEPS: bool;
-
-    /// A partition is this worker's, with its committed position. Returns the offset to read from (the oldest
-    /// record if `None`): outputs of records before the committed position are dropped.
-    ///
-    /// # Errors
-    /// When the state before that offset cannot be had.
-    fn assigned(
-        &mut self,
-        of: &TopicPartition,
-        position: Option<&Position>,
-    ) -> Result<Option<i64>, StageError>;
-
-    /// A partition is this worker's no longer: its state goes.
-    fn revoked(&mut self, of: &TopicPartition);
-
-    /// Takes records of a partition in, until there are no more, the step [is full](Stage::is_full) or the
-    /// partition must [wait](Stage::held). Outputs are those of the partition.
-    ///
-    /// # Errors
-    /// When a record cannot be processed by this build.
-    fn absorb(
-        &mut self,
-        from: &TopicPartition,
-        records: &mut dyn Records,
-        out: &mut Vec<Outgoing>,
-    ) -> Result<(), StageError>;
-
-    /// Whether the step must be published before more is taken in; never by default.
-    fn is_full(&self) -> bool {
-        false
-    }
-
-    /// The assigned partitions that must not be read for now; none by default.
-    fn held(&mut self, _now: WallTime) -> BTreeSet<TopicPartition> {
-        BTreeSet::new()
-    }
-
-    /// The assigned partitions of which the stage must know whether anything is left to read; none by default.
-    fn asks_for_end(&self, _now: WallTime) -> Vec<TopicPartition> {
-        Vec::new()
-    }
-
-    /// Ends a step. `at_end`: those asked for of which nothing is left to read. Returns outputs of the step as
-    /// a whole, and the partitions whose standing position must be committed with them; none by default.
-    fn finish(
-        &mut self,
-        _now: WallTime,
-        _at_end: &[TopicPartition],
-        _out: &mut Vec<Outgoing>,
-    ) -> Vec<TopicPartition> {
-        Vec::new()
-    }
-
-    /// What must be remembered with a partition's position; nothing by default.
-    fn metadata(&self, _of: &TopicPartition) -> String {
-        String::new()
-    }
-
-    /// What there is to tell about a partition; nothing by default.
-    fn gauges(&self, _of: &TopicPartition) -> Gauges {
-        Gauges::default()
-    }
-
-    /// A partition's position was committed, and the state is what it is after the records before it.
-    fn committed(&mut self, _of: &TopicPartition, _next: i64, _now: WallTime) {}
-
-    /// The worker ends in good order, and the state of a partition is what it is after the records before this
-    /// offset: takes a snapshot, which the next [`Stage::metadata`] names.
-    fn finish_snapshot(&mut self, _of: &TopicPartition, _next: i64) {}
-}
-
-/// A stage cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum StageError {
-    /// State is needed that cannot be had, for now.
-    #[error("the state of {topic} {partition} cannot be had for now: {cause}")]
-    Restore {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// Why.
-        cause: String,
-    },
-    /// State is needed that cannot be had.
-    #[error("the state of {topic} {partition} is lost: {cause}")]
-    Lost {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// Why, and what helps.
-        cause: String,
-    },
-    /// A record of an internal log cannot be read.
-    #[error("record {offset} of {topic} {partition} cannot be read: {cause}")]
-    Record {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The offset.
-        offset: i64,
-        /// Why.
-        cause: String,
-    },
-}
 
 /// The loop must end, or, where [`WorkerError::is_passing`] says so, its next step may go on.
 #[derive(Debug, thiserror::Error)]
@@ -437,6 +326,12 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
 
     fn finish(&mut self) -> Result<(), WorkerError> {
         let now = self.clock.now();
+        let peers = self.stage.peers(now);
+        if !peers.is_empty()
+            && let Ok(positions) = self.source.glance(&peers)
+        {
+            self.stage.glimpsed(now, peers.into_iter().zip(positions).collect());
+        }
         let held = self.stage.held(now);
         for of in held.difference(&self.held) {
             self.source.pause(of)?;

@@ -231,6 +231,13 @@ pub trait Source {
     /// When they cannot be read.
     fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError>;
 
+    /// The positions of these partitions as they stand, assigned or not: does not wait for transactions that
+    /// could still change them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn glance(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError>;
+
     /// Those of these partitions of which every record that can be read, as the log says now, was handed out.
     /// One that it cannot tell about at the moment is not among them.
     fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition>;

@@ -5,6 +5,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::sections::{Level, LogFormat, Telemetry};
+use crate::log::kafka;
 
 /// Sends log lines of this process, and those of the Kafka client, to standard error.
 ///
@@ -21,7 +22,7 @@ pub fn begin(settings: &Telemetry) -> Result<(), TryInitError> {
     // Of libraries other than the client only what is wrong matters.
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
-        .with_targets(["trustline", "rdkafka", "librdkafka"].map(|target| (target, level)));
+        .with_targets(["trustline"].into_iter().chain(kafka::LOG_TARGETS).map(|target| (target, level)));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),

@@ -168,7 +168,7 @@ impl Families {
         self.in_all.with_label_values(&[status.stage]).set(status.in_all as i64);
         let all = shown.partitions.len();
         let of = |is: fn(&PartitionStatus) -> bool| shown.partitions.values().filter(|p| is(p)).count();
-        let stalled = if shown.stuck.is_some() { all } else { of(|p| p.stalled.is_some()) };
+        let stalled = if shown.is_stuck { all } else { of(|p| p.stalled.is_some()) };
         for (family, count) in [
             (&self.assigned, all),
             (&self.paused, of(|p| p.paused.is_some())),

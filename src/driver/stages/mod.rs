@@ -1,5 +1,6 @@
 //! The three stages as the step loop drives them: records in, outputs and metadata out.
 
+pub mod alignment;
 pub mod detect;
 pub mod encoder;
 pub mod recovery;

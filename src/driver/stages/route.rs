@@ -22,6 +22,7 @@ use crate::fold::route::{Frontier, Route, Routed};
 use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
 use crate::registry::{Look, Schemas};
 
+use super::alignment::Alignment;
 use super::source_decoder::SourceDecoder;
 use super::{Names, brand_partition};
 
@@ -49,6 +50,8 @@ pub struct RouteSettings {
     pub schemas: Option<Schemas>,
     /// Size of a frame at which a step ends, bytes.
     pub frame_bytes: usize,
+    /// How far a source may be ahead of the slowest, milliseconds of event time.
+    pub max_lead_ms: i64,
     /// How far ahead of the record's timestamp an event time may be, milliseconds.
     pub max_future_skew_ms: i64,
 }
@@ -75,6 +78,7 @@ pub struct RouteStage {
     /// What became of the committed records.
     accounts: BTreeMap<TopicPartition, Account>,
     decoders: [Option<SourceDecoder>; Topic::ALL.len()],
+    alignment: Alignment,
     /// Sources whose next record waits for its schema.
     waiting: BTreeMap<TopicPartition, SchemaId>,
     builders: Vec<FrameBuilder>,
@@ -88,11 +92,18 @@ impl RouteStage {
     /// A stage that has read nothing but the identity links.
     pub fn new(settings: RouteSettings, route: Route, now: WallTime) -> RouteStage {
         let partitions = settings.person_partitions.max(1) as usize;
+        let of_topic = |(topic, count): (&Topic, &u32)| {
+            let topic: Arc<str> = Arc::from(settings.names.source(*topic));
+            (0..*count as i32).map(move |partition| TopicPartition { topic: Arc::clone(&topic), partition })
+        };
+        let all = settings.source_partitions.iter().flat_map(of_topic).collect();
+        let alignment = Alignment::new(settings.max_lead_ms, all);
         RouteStage {
             route,
             sources: BTreeMap::new(),
             accounts: BTreeMap::new(),
             decoders: Default::default(),
+            alignment,
             waiting: BTreeMap::new(),
             builders: (0..partitions).map(|_| FrameBuilder::default()).collect(),
             is_full: false,
@@ -244,10 +255,9 @@ impl RouteStage {
     }
 }
 
-/// The frontier that stands in the metadata of a source's position.
-pub fn committed_frontier(position: &Position) -> Frontier {
-    let at = position.metadata.strip_prefix("f1:").and_then(|at| at.parse().ok());
-    at.map_or_else(Frontier::default, Frontier::restored)
+/// The frontier that stands with a position.
+pub fn committed_frontier(position: &Position) -> Option<Frontier> {
+    position.metadata.strip_prefix("f1:")?.parse().ok().map(Frontier::restored)
 }
 
 impl Stage for RouteStage {
@@ -258,7 +268,7 @@ impl Stage for RouteStage {
         of: &TopicPartition,
         position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
-        let frontier = position.map(committed_frontier).unwrap_or_default();
+        let frontier = position.and_then(committed_frontier).unwrap_or_default();
         let source = SourceState { frontier, last_record: self.now, account: Account::default() };
         self.sources.insert(of.clone(), source);
         Ok(position.map(|position| position.next))
@@ -306,10 +316,23 @@ impl Stage for RouteStage {
     }
 
     fn held(&mut self, _now: WallTime) -> BTreeSet<TopicPartition> {
+        let frontiers = self.sources.iter().filter_map(|(of, source)| Some((of, source.frontier.at()?)));
+        let mut held = self.alignment.held(&frontiers.collect()).clone();
         if let Some(schemas) = &self.settings.schemas {
             self.waiting.retain(|_, id| schemas.look(*id) == Look::NotYet);
         }
-        self.waiting.keys().cloned().collect()
+        held.extend(self.waiting.keys().cloned());
+        held
+    }
+
+    fn peers(&self, now: WallTime) -> Vec<TopicPartition> {
+        self.alignment.peers(now, |of| self.sources.contains_key(of))
+    }
+
+    fn glimpsed(&mut self, now: WallTime, positions: Vec<(TopicPartition, Option<Position>)>) {
+        let frontier = |position: Option<Position>| committed_frontier(&position?)?.at();
+        let seen = positions.into_iter().filter_map(|(of, position)| Some((of, frontier(position)?)));
+        self.alignment.glimpsed(now, seen.collect());
     }
 
     fn asks_for_end(&self, now: WallTime) -> Vec<TopicPartition> {

@@ -236,6 +236,10 @@ mod tests {
             Ok(vec![None; of.len()])
         }
 
+        fn glance(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
+            self.committed(of)
+        }
+
         fn at_end(&mut self, _of: &[TopicPartition]) -> Vec<TopicPartition> {
             Vec::new()
         }

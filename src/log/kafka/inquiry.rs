@@ -265,7 +265,8 @@ pub fn refused<'a>(
             Resource::TransactionalId => None,
         };
         match answer {
-            Some(Ok(answer)) => !answer.allowed.contains(&one.operation),
+            // Who may do nothing is refused the answer: an empty one comes from a broker that does not tell.
+            Some(Ok(answer)) => !answer.allowed.is_empty() && !answer.allowed.contains(&one.operation),
             Some(Err(code)) => matches!(
                 code,
                 RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed

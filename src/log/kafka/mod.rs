@@ -23,6 +23,9 @@ pub use batch::KafkaRecords;
 pub use publisher::{KafkaPublisher, KafkaPublishers};
 pub use source::KafkaSource;
 
+/// Under which names the client logs.
+pub const LOG_TARGETS: [&str; 2] = ["rdkafka", "librdkafka"];
+
 /// How long a call to the broker may take before it counts as failed.
 const CALL_WAIT: Duration = Duration::from_secs(30);
 

@@ -33,16 +33,25 @@ enum Change {
 #[derive(Default)]
 struct Context {
     changes: Mutex<VecDeque<Change>>,
-    /// Handle of the queue that partitions put their records into.
+    /// What the last error was about: the error itself names no topic.
+    said: Mutex<Option<String>>,
+    /// Handle of the queue that partitions put their records into; 0 where there is none any longer.
     queue: AtomicUsize,
 }
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    fn error(&self, _error: KafkaError, reason: &str) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+}
 
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let (list, queue) = match rebalance {
-            Rebalance::Assign(list) => (list, Some(self.queue.load(Ordering::Acquire))),
+            Rebalance::Assign(list) => {
+                let own = self.queue.load(Ordering::Acquire);
+                (list, (own != 0).then_some(own))
+            }
             Rebalance::Revoke(list) => (list, None),
             Rebalance::Error(_) => return,
         };
@@ -101,6 +110,9 @@ pub struct KafkaSource {
     /// Names of the client's topic handles.
     names: BTreeMap<*const c_void, Arc<str>>,
     ready: VecDeque<Inbound<KafkaRecords>>,
+    connection: Connection,
+    /// Asks for positions without waiting for transactions.
+    glancing: Option<BaseConsumer>,
     asked: Option<Instant>,
 }
 
@@ -152,6 +164,8 @@ impl KafkaSource {
             reading: BTreeMap::new(),
             names: BTreeMap::new(),
             ready: VecDeque::new(),
+            connection: connection.clone(),
+            glancing: None,
             asked: None,
         })
     }
@@ -185,7 +199,11 @@ impl KafkaSource {
                 let doing = "asking for a token or logging in with it".to_owned();
                 return Err(LogError::Unavailable { doing, cause: error.to_string() });
             }
-            Some(Err(error)) => return Err(failure(&format!("reading for group {}", self.group), &error)),
+            Some(Err(error)) => {
+                let said = &self.consumer.context().said;
+                let said = said.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+                return Err(failure(&format!("reading for group {}: {said}", self.group), &error));
+            }
         }
         loop {
             let changes = &self.consumer.context().changes;
@@ -213,6 +231,32 @@ impl KafkaSource {
                 },
             }
         }
+    }
+
+    fn positions_of<C: ConsumerContext + 'static>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        of: &[TopicPartition],
+    ) -> Result<Vec<Option<Position>>, LogError> {
+        let doing = format!("asking for the committed positions of group {}", self.group);
+        let failed = |error: KafkaError| failure(&doing, &error);
+        let mut list = TopicPartitionList::new();
+        for partition in of {
+            list.add_partition(&partition.topic, partition.partition);
+        }
+        let committed = consumer.committed_offsets(list, CALL_WAIT).map_err(failed)?;
+        of.iter()
+            .map(|of| {
+                let Some(element) = committed.find_partition(&of.topic, of.partition) else {
+                    return Ok(None);
+                };
+                element.error().map_err(failed)?;
+                Ok(match element.offset() {
+                    Offset::Offset(next) => Some(Position { next, metadata: element.metadata().to_owned() }),
+                    _ => None,
+                })
+            })
+            .collect()
     }
 
     /// The committed positions, checked against what the log still holds.
@@ -333,6 +377,13 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
     )
 }
 
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        // The queue goes before the consumer, which serves what is left of a rebalance while it is closed.
+        self.consumer.context().queue.store(0, Ordering::Release);
+    }
+}
+
 impl Source for KafkaSource {
     type Records = KafkaRecords;
 
@@ -383,25 +434,24 @@ impl Source for KafkaSource {
     }
 
     fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
-        let doing = format!("asking for the committed positions of group {}", self.group);
-        let failed = |error: KafkaError| failure(&doing, &error);
-        let mut list = TopicPartitionList::new();
-        for partition in of {
-            list.add_partition(&partition.topic, partition.partition);
+        self.positions_of(&self.consumer, of)
+    }
+
+    fn glance(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Position>>, LogError> {
+        // Only a reader of uncommitted records is told positions that a transaction is about to change.
+        if self.glancing.is_none() {
+            let mut config = self.connection.config();
+            config
+                .set("group.id", &self.group)
+                .set("isolation.level", "read_uncommitted")
+                .set("enable.auto.commit", "false");
+            let doing = format!("asking for the positions of group {}", self.group);
+            self.glancing = Some(config.create().map_err(|error| failure(&doing, &error))?);
         }
-        let committed = self.consumer.committed_offsets(list, CALL_WAIT).map_err(failed)?;
-        of.iter()
-            .map(|of| {
-                let Some(element) = committed.find_partition(&of.topic, of.partition) else {
-                    return Ok(None);
-                };
-                element.error().map_err(failed)?;
-                Ok(match element.offset() {
-                    Offset::Offset(next) => Some(Position { next, metadata: element.metadata().to_owned() }),
-                    _ => None,
-                })
-            })
-            .collect()
+        match &self.glancing {
+            Some(glancing) => self.positions_of(glancing, of),
+            None => Ok(vec![None; of.len()]),
+        }
     }
 
     fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition> {
