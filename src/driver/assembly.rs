@@ -139,6 +139,7 @@ impl Assembly {
                 .collect(),
             topics: Topic::ALL.iter().map(|topic| self.config.topic(*topic).clone()).collect(),
             schemas: self.schemas.clone(),
+            encoder: self.encoder.clone(),
             frame_bytes: usize::try_from(self.config.settings.frames.frame_bytes).unwrap_or(usize::MAX),
             max_lead_ms: self.config.settings.time.max_lead_ms,
             max_future_skew_ms: self.config.settings.time.max_future_skew_ms,

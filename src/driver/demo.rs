@@ -418,7 +418,12 @@ fn new_log(assembly: &Assembly, names: &Names) -> MemoryLog {
         Topic::ALL.iter().map(|topic| (Arc::from(names.source(*topic)), 1)).collect();
     topics.push((names.own("person-events"), count(own.person_partitions)));
     topics.push((names.own("brand-partials"), count(own.brand_partitions)));
-    topics.extend(OUTPUTS.into_iter().chain(["brand-trust-latest"]).map(|name| (names.own(name), 1)));
+    topics.extend(
+        OUTPUTS
+            .into_iter()
+            .chain(["brand-trust-latest", "erasure-receipts"])
+            .map(|name| (names.own(name), 1)),
+    );
     let topics: Vec<(&str, usize)> = topics.iter().map(|(name, count)| (&**name, *count)).collect();
     MemoryLog::new(&topics)
 }

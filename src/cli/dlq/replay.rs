@@ -49,9 +49,7 @@ pub struct Args {
 
 /// Records are not sent, since they come back over and over.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{records} were sent again {max} times and came back or were asked for again: mend their cause, or raise --max-replays"
-)]
+#[error("{records} left out: sent again {max} times before; mend the cause, or raise --max-replays")]
 struct Guarded {
     records: String,
     max: u32,

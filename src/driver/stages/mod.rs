@@ -49,7 +49,9 @@ impl StageName {
     /// The own topics that it writes.
     pub fn outputs(self) -> &'static [&'static str] {
         match self {
-            StageName::Route => &["person-events", "brand-partials", "late-events", "dead-letters"],
+            StageName::Route => {
+                &["person-events", "brand-partials", "late-events", "dead-letters", "erasure-receipts"]
+            }
             StageName::Detect => &["brand-partials", "moments"],
             StageName::Score => {
                 &["brand-trust", "brand-trust-latest", "brand-trust-live", "pattern-trust", "alerts"]

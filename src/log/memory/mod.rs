@@ -251,13 +251,7 @@ impl Records for MemoryRecords {
     fn next(&mut self) -> Option<RecordRef<'_>> {
         let record = self.records.get(self.taken)?;
         self.taken += 1;
-        Some(RecordRef {
-            offset: record.offset,
-            timestamp_ms: record.timestamp_ms,
-            key: record.key.as_deref(),
-            value: &record.value,
-            headers: record,
-        })
+        Some(record.as_ref())
     }
 }
 
