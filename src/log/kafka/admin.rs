@@ -198,7 +198,9 @@ pub fn each_record<E: From<LogError>>(
         .set("group.id", reading_group(&connection.group))
         .set("isolation.level", "read_committed")
         .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true");
+        .set("enable.partition.eof", "true")
+        // How long the end of a partition is waited for.
+        .set("fetch.wait.max.ms", "10");
     let consumer: BaseConsumer = config.create().map_err(failed)?;
     let count = {
         let metadata = consumer.fetch_metadata(Some(topic), CALL_WAIT).map_err(failed)?;
