@@ -56,7 +56,7 @@ impl World {
         let key = self.config.with_extension("key");
         std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
         let text = format!(
-            "{}max_future_skew_ms = {max_future_skew_ms}\n[kafka]\nbrokers = [\"{}\"]\n[privacy]\nkey_file = \"{}\"\n",
+            "{}max_future_skew_ms = {max_future_skew_ms}\n[run]\nworker_threads = 1\n[kafka]\nbrokers = [\"{}\"]\n[privacy]\nkey_file = \"{}\"\n",
             support::text(2, 1).replace("127.0.0.1:0", &format!("127.0.0.1:{}", self.port)),
             self.broker.bootstrap(),
             key.display()
@@ -99,7 +99,8 @@ impl World {
         read_topic(&self.connection, topic).unwrap().concat()
     }
 
-    /// How many events `detect` has put into a class, as `/metrics` says.
+    /// How many events `detect` has put into a class, as `/metrics` says: since its worker, the only one, has taken
+    /// the partitions over.
     fn detected(&self, class: &str) -> u64 {
         let mut answer = String::new();
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return 0 };
