@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -64,9 +64,14 @@ impl World {
         std::fs::write(&self.config, text).unwrap();
     }
 
-    fn trustline(&self, args: &[&str]) -> Output {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trustline"));
-        command.args(args).arg("--config").arg(&self.config).output().unwrap()
+        command.args(args).arg("--config").arg(&self.config);
+        command
+    }
+
+    fn trustline(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
     }
 
     /// What `dlq` says as JSON, and whether it succeeded.
@@ -168,7 +173,13 @@ fn what_was_set_aside_is_sent_again_and_applied_once() {
     let acme = [&curable[..], &["--brand", "acme"]].concat();
     let (sent, _) = world.dlq(&acme);
     assert_eq!((&sent["sent"], numbers(&sent, SENT)), (&json!(true), [2, 1, 0]));
-    assert_eq!(numbers(&world.dlq(&curable).0, SENT), [1, 0, 3]);
+    // Two at a time: the later one ends the other, or finds its work done.
+    let two = [
+        world.command(&[&["dlq"], &curable[..]].concat()),
+        world.command(&[&["dlq"], &curable[..]].concat()),
+    ];
+    let two = two.map(|mut command| command.stdout(Stdio::null()).spawn().unwrap());
+    assert!(two.map(|mut child| child.wait().unwrap().success()).contains(&true));
     restored(&world, late_time);
     world.advance(start() + 2 * MINUTE_MS);
     wait_for("all events", || world.detected("applied") == 5);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +32,11 @@ const REPLAYS: &str = "trustline.replays";
 /// What the names of our own headers begin with.
 const OWN: &str = "trustline.";
 
-/// How long a schema is waited for.
-const SCHEMA_WAIT: Duration = Duration::from_secs(40);
+/// How long to wait before looking for a schema again.
+const SCHEMA_WAIT: Duration = Duration::from_millis(20);
+
+/// How long schemas are waited for in all.
+const SCHEMAS_WAIT: Duration = Duration::from_secs(40);
 
 /// Where a record came from: what it is remembered by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -156,6 +159,7 @@ pub struct Contents<'a> {
     schemas: Option<Schemas>,
     decoders: BTreeMap<Topic, SourceDecoder>,
     positions: BTreeMap<TopicPartition, Position>,
+    schemas_wait: Duration,
 }
 
 impl<'a> Contents<'a> {
@@ -165,7 +169,7 @@ impl<'a> Contents<'a> {
         schemas: Option<Schemas>,
         positions: BTreeMap<TopicPartition, Position>,
     ) -> Contents<'a> {
-        Contents { config, schemas, decoders: BTreeMap::new(), positions }
+        Contents { config, schemas, decoders: BTreeMap::new(), positions, schemas_wait: SCHEMAS_WAIT }
     }
 
     /// Reads a record; nothing if it did not come from a source topic.
@@ -176,9 +180,9 @@ impl<'a> Contents<'a> {
         let decoder = self.decoders.entry(topic).or_insert_with(|| {
             SourceDecoder::new(topic, self.config.topic(topic).format, self.schemas.clone())
         });
-        let begun = Instant::now();
-        while decoder.waits_for(value).is_some() && begun.elapsed() < SCHEMA_WAIT {
-            thread::sleep(Duration::from_millis(20));
+        while decoder.waits_for(value).is_some() && !self.schemas_wait.is_zero() {
+            thread::sleep(SCHEMA_WAIT);
+            self.schemas_wait = self.schemas_wait.saturating_sub(SCHEMA_WAIT);
         }
         let (brand, event_time, is_test) = match decoder.decode(value) {
             Ok(RawRecord::Event(raw)) => (Some(raw.brand_id.to_owned()), Some(raw.event_time), raw.test),

@@ -255,7 +255,6 @@ fn remember(memory: &Arc<str>, origin: &Origin, remembered: &Remembered) -> Outg
 
 impl Plan {
     fn report(&self, sent: bool) -> Report<'_> {
-        let touched = |(window, records): (&'_ Window, &u64)| (window.length.to_string(), *records);
         Report {
             sent,
             dead_letters: self.dead_letters,
@@ -265,12 +264,12 @@ impl Plan {
             cut: self.cut,
             from_elsewhere: self.elsewhere,
             would_be_refused: &self.refused,
-            windows: self
-                .windows
-                .iter()
-                .map(|(window, records)| {
-                    let (length, records) = touched((window, records));
-                    Touched { brand: &window.brand, window: length, start: window.start, records }
+            windows: (self.windows.iter())
+                .map(|(Window { brand, length, start }, records)| Touched {
+                    brand,
+                    window: length.to_string(),
+                    start: *start,
+                    records: *records,
                 })
                 .collect(),
         }
