@@ -154,7 +154,7 @@ impl Failure {
 pub fn tell(line: &str) {
     use std::io::Write;
     if tracing::dispatcher::has_been_set() {
-        tracing::error!(target: "trustline", "{line}");
+        tracing::error!(target: "trustline", "{}", line.strip_prefix("trustline: ").unwrap_or(line));
         return;
     }
     drop(writeln!(std::io::stderr(), "{line}"));

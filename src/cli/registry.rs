@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::{Failure, tell};
+use super::Failure;
 use crate::config::sections::Registry;
 use crate::driver::assembly::Assembly;
 use crate::driver::causes;
@@ -13,6 +13,7 @@ use crate::driver::stages::encoder::Encoder;
 use crate::registry::{
     Client, Folder, Limits, OutputIds, OutputIdsError, RegistryError, Schemas, keep_output_ids, output_ids,
 };
+use crate::telemetry::occurrence::SchemasNotKept;
 
 /// The longest wait between two calls to a registry that is down.
 const ASK_EVERY_MAX: Duration = Duration::from_secs(5);
@@ -34,10 +35,7 @@ pub(super) fn connect(
     let prefix = assembly.config().settings.own_topics.topic_prefix.clone();
     let Some(ids) = patiently(&client, &folder, &prefix, stop, delayed)? else { return Ok(false) };
     if let Err(error) = keep_output_ids(&ids, &folder, &prefix) {
-        let place = folder.path().display();
-        tell(&format!(
-            "trustline: schemas cannot be kept in {place}, for a start without the registry: {error}"
-        ));
+        SchemasNotKept { folder: &folder.path().display(), cause: &error }.note();
     }
     assembly.encoder = Encoder::avro(ids);
     assembly.schemas = Some(schemas(client, folder, &settings));
@@ -53,8 +51,7 @@ pub(super) fn source_schemas(settings: &Registry) -> Result<Option<Schemas>, Fai
 
 fn schemas(client: Client, folder: Folder, settings: &Registry) -> Schemas {
     let fetch = move |id| client.schema(id);
-    let tell = |line: &str| tell(&format!("trustline: {line}"));
-    Schemas::new(fetch, folder, limits(settings), tell)
+    Schemas::new(fetch, folder, limits(settings))
 }
 
 fn limits(settings: &Registry) -> Limits {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::tell;
 use super::topics::{Found, find, mend, other_count};
 use crate::config::Config;
 use crate::driver::access::needed;
@@ -13,6 +12,7 @@ use crate::log::LogError;
 use crate::log::access::{Permission, Resource};
 use crate::log::kafka::Connection;
 use crate::log::kafka::inquiry::refused;
+use crate::telemetry::occurrence::TopicDrift;
 
 /// `run` cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ pub(super) fn check(
             (Some(source), Some(count)) => {
                 sources.insert(*source, u32::try_from(count).unwrap_or(0));
                 if !drift.is_empty() {
-                    tell(&format!("trustline: {}: {}; mend it with `{}`", topic.name, listed(), fix()));
+                    TopicDrift { topic: &topic.name, drift: &listed(), fix: &fix() }.note();
                 }
             }
             (Some(_), None) => {}

@@ -109,7 +109,7 @@ pub struct Worker<S: Source, P: Publishers<S>, T: Stage, C: Clock> {
     /// All assigned partitions must go back to their committed positions.
     rewind: bool,
     held: BTreeSet<TopicPartition>,
-    /// Where the state of each partition stands.
+    /// Where the state of each partition stands: the offset of the record to take in next.
     taken: BTreeMap<TopicPartition, i64>,
     /// What was read and not taken in, because the step was full.
     rest: Option<(TopicPartition, S::Records)>,
@@ -251,6 +251,10 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
                 Due::Take(of, position) => {
                     let from = self.stage.assigned(of, position.as_ref())?;
                     self.assigned.insert(of.clone(), position.clone());
+                    match from {
+                        Some(from) => drop(self.taken.insert(of.clone(), from)),
+                        None => drop(self.taken.remove(of)),
+                    }
                     Some(Due::Read(of.clone(), from))
                 }
                 Due::Read(of, from) => {
@@ -296,11 +300,19 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
 
     fn absorb_rest(&mut self) -> Result<bool, WorkerError> {
         let Some((from, mut records)) = self.rest.take() else { return Ok(false) };
+        // What was taken in before is never taken in again, whatever the source does.
+        let expected = self.taken.get(&from).copied().unwrap_or(0);
+        while records.peek().is_some_and(|offset| offset < expected) {
+            records.next();
+        }
         let committed = self.assigned.get(&from).and_then(Option::as_ref).map_or(0, |position| position.next);
         if records.peek().is_some_and(|offset| offset < committed) {
             // Only the state is wanted of records that were processed before.
             let mut again = Taken { records: &mut records, before: committed, next: None };
             self.stage.absorb(&from, &mut again, &mut Vec::new())?;
+            if let Some(next) = again.next {
+                self.taken.insert(from.clone(), next);
+            }
         }
         if records.peek().is_some_and(|offset| offset >= committed) {
             let mut taken = Taken { records: &mut records, before: i64::MAX, next: None };

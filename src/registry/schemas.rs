@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::{Folder, RegistryError};
 use crate::codec::confluent::SchemaId;
+use crate::telemetry::occurrence::{RegistryBack, RegistryDown, SchemaMissing, SchemasNotKept};
 
 /// The first wait between two questions for the same schema; it doubles up to [`Limits::ask_every_max`].
 const ASK_AFTER: Duration = Duration::from_millis(100);
@@ -60,12 +61,11 @@ pub struct Schemas {
 
 impl Schemas {
     /// Schemas that `fetch` gets from the registry. The folder keeps them and stands in while the registry is
-    /// down. `tell` hears what an operator should know.
+    /// down.
     pub fn new(
         fetch: impl Fn(SchemaId) -> Result<Option<String>, RegistryError> + Send + 'static,
         folder: Folder,
         limits: Limits,
-        tell: impl Fn(&str) + Send + 'static,
     ) -> Schemas {
         let (ask, asked) = mpsc::channel();
         let entries = Entries::default();
@@ -73,10 +73,9 @@ impl Schemas {
             fetch,
             folder,
             limits,
-            tell,
             entries: Arc::clone(&entries),
             open: BTreeMap::new(),
-            trouble: false,
+            down_since: None,
             unkept: false,
         };
         thread::spawn(move || asker.run(&asked));
@@ -121,20 +120,19 @@ struct Open {
     unknown_since: Option<Instant>,
 }
 
-struct Asker<F, T> {
+struct Asker<F> {
     fetch: F,
     folder: Folder,
     limits: Limits,
-    tell: T,
     entries: Entries,
     open: BTreeMap<SchemaId, Open>,
-    /// Whether the registry did not answer the last time.
-    trouble: bool,
+    /// Since when the registry has not answered.
+    down_since: Option<Instant>,
     /// Whether it was told that schemas cannot be kept.
     unkept: bool,
 }
 
-impl<F: Fn(SchemaId) -> Result<Option<String>, RegistryError>, T: Fn(&str)> Asker<F, T> {
+impl<F: Fn(SchemaId) -> Result<Option<String>, RegistryError>> Asker<F> {
     fn run(mut self, asked: &Receiver<SchemaId>) {
         loop {
             let due = self.open.values().map(|open| open.due).min();
@@ -157,8 +155,8 @@ impl<F: Fn(SchemaId) -> Result<Option<String>, RegistryError>, T: Fn(&str)> Aske
     fn ask(&mut self, id: SchemaId) {
         match (self.fetch)(id) {
             Ok(found) => {
-                if std::mem::take(&mut self.trouble) {
-                    (self.tell)("the schema registry answers again");
+                if let Some(since) = self.down_since.take() {
+                    RegistryBack { after_s: &since.elapsed().as_secs() }.note();
                 }
                 match found {
                     Some(schema) => {
@@ -169,8 +167,9 @@ impl<F: Fn(SchemaId) -> Result<Option<String>, RegistryError>, T: Fn(&str)> Aske
                 }
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.trouble, true) {
-                    (self.tell)(&format!("{error}; trying again, partitions with new schemas wait"));
+                if self.down_since.is_none() {
+                    self.down_since = Some(Instant::now());
+                    RegistryDown { cause: &error }.note();
                 }
                 match self.folder.schema(id) {
                     Some(schema) => self.settle(id, Entry::Known(Arc::from(schema))),
@@ -185,10 +184,7 @@ impl<F: Fn(SchemaId) -> Result<Option<String>, RegistryError>, T: Fn(&str)> Aske
         let Some(open) = self.open.get_mut(&id) else { return };
         let since = *open.unknown_since.get_or_insert(now);
         if now.duration_since(since) >= self.limits.missing_after {
-            (self.tell)(&format!(
-                "the schema registry does not know schema {}: its records are dead letters",
-                id.0
-            ));
+            SchemaMissing { id: &id.0 }.note();
             self.settle(id, Entry::Missing { again: now + self.limits.missing_for });
         } else {
             self.later(id);
@@ -210,10 +206,7 @@ impl<F: Fn(SchemaId) -> Result<Option<String>, RegistryError>, T: Fn(&str)> Aske
         if let Err(error) = self.folder.keep(id, schema)
             && !std::mem::replace(&mut self.unkept, true)
         {
-            let place = self.folder.path().display();
-            (self.tell)(&format!(
-                "schemas cannot be kept in {place}, for a start without the registry: {error}"
-            ));
+            SchemasNotKept { folder: &self.folder.path().display(), cause: &error }.note();
         }
     }
 }
@@ -233,7 +226,6 @@ mod tests {
     struct Test {
         answer: Arc<Mutex<Answer>>,
         calls: Arc<Mutex<usize>>,
-        told: Arc<Mutex<Vec<String>>>,
         folder: tempfile::TempDir,
     }
 
@@ -244,7 +236,6 @@ mod tests {
             Test {
                 answer: Arc::new(Mutex::new(answer)),
                 calls: Arc::default(),
-                told: Arc::default(),
                 folder: tempfile::tempdir().unwrap(),
             }
         }
@@ -262,14 +253,13 @@ mod tests {
                     }),
                 }
             };
-            let told = Arc::clone(&self.told);
             let limits = Limits {
                 missing_after: Duration::from_millis(missing_after_ms),
                 ask_every_max: Duration::from_millis(100),
                 missing_for: Duration::from_millis(300),
             };
             let folder = Folder::of(self.folder.path(), "http://registry");
-            Schemas::new(fetch, folder, limits, move |line| told.lock().unwrap().push(line.to_owned()))
+            Schemas::new(fetch, folder, limits)
         }
 
         fn say(&self, answer: Answer) {
@@ -330,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_no_absence_and_is_told_once() {
+    fn an_outage_is_no_absence() {
         let test = Test::new(Answer::Down);
         let schemas = test.schemas(0);
         assert_eq!(schemas.look(ID), Look::NotYet);
@@ -339,7 +329,6 @@ mod tests {
         assert!(test.calls() > 2);
         test.say(Answer::Schema("a"));
         assert_eq!(wait(&schemas).0, Look::Known(Arc::from("a")));
-        assert_eq!(test.told.lock().unwrap().len(), 2, "down, and up again");
     }
 
     #[test]

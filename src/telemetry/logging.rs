@@ -19,10 +19,12 @@ pub fn begin(settings: &Telemetry) -> Result<(), TryInitError> {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    // Of libraries other than the client only what is wrong matters.
+    // Of libraries only what is wrong matters, but who looks for a fault wants all that the Kafka client says.
+    let of_client = if level > LevelFilter::INFO { level } else { level.min(LevelFilter::WARN) };
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
-        .with_targets(["trustline"].into_iter().chain(kafka::LOG_TARGETS).map(|target| (target, level)));
+        .with_target("trustline", level)
+        .with_targets(kafka::LOG_TARGETS.map(|target| (target, of_client)));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),

@@ -48,6 +48,8 @@ occurrences! {
     info Starting { version, instance, stages, listen } "starting";
     /// The log cannot be reached before the stages begin.
     warn StartDelayed { cause } "cannot begin yet, trying again";
+    /// A source topic is not as it should be, which loses no records.
+    warn TopicDrift { topic, drift, fix } "a source topic is not as it should be";
     /// The stages begin.
     info Running { workers } "running; SIGTERM or SIGINT stops";
     /// A worker's partitions have changed.
@@ -72,6 +74,16 @@ occurrences! {
     info ReadinessChanged { ready, reasons } "readiness has changed";
     /// A snapshot could not be written.
     warn SnapshotFailed { topic, partition, cause } "a snapshot could not be written; those before it stand";
+    /// A snapshot that a position names cannot be read.
+    error SnapshotLost { topic, partition, cause } "a snapshot is lost: an older one, or the log, is folded instead";
+    /// The schema registry does not answer.
+    warn RegistryDown { cause } "the schema registry does not answer, trying again; partitions with new schemas wait";
+    /// The schema registry answers again.
+    info RegistryBack { after_s } "the schema registry answers again";
+    /// The schema registry has not known a schema for too long.
+    warn SchemaMissing { id } "the schema registry does not know a schema: its records are dead letters";
+    /// Schemas cannot be kept for a start without the registry.
+    warn SchemasNotKept { folder, cause } "schemas cannot be kept for a start without the registry";
     /// A worker cannot go on, which ends the process.
     error WorkerFailed { stage, worker, cause } "a worker cannot go on";
     /// Told to stop.

@@ -89,6 +89,7 @@ impl Instance {
             .args(["run", "--config"])
             .arg(config)
             .env("TRUSTLINE__KAFKA__INSTANCE_ID", name)
+            .env("TRUSTLINE__STATE__URL", format!("file:{}", config.with_file_name("state").display()))
             .stdin(Stdio::null())
             .stderr(log)
             .spawn();

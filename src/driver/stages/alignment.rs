@@ -110,6 +110,6 @@ mod tests {
         assert_eq!(alignment.peers(WallTime(6_000), own).len(), 2);
         assert_eq!(held(&mut alignment, &[(0, 141)]), [0]);
         // What was seen of a source before it came here is old.
-        assert!(held(&mut alignment, &[(0, 141), (1, 60)]).is_empty());
+        assert!(held(&mut alignment, &[(0, 141), (1, 91)]).is_empty());
     }
 }

@@ -19,7 +19,7 @@ use crate::driver::status::SnapshotGauges;
 use crate::driver::worker::StageError;
 use crate::log::{Position, TopicPartition};
 use crate::state::{Fold, Header, Name, QUEUE, SnapshotStore, StoreError, Writer};
-use crate::telemetry::occurrence::SnapshotFailed;
+use crate::telemetry::occurrence::{SnapshotFailed, SnapshotLost};
 use crate::time::HOUR_MS;
 
 /// Snapshots that are named with a position.
@@ -177,8 +177,11 @@ impl Keeper {
                 partition: of.partition,
                 cause: causes(&error),
             })?;
+            for lost in &restored.lost {
+                SnapshotLost { topic: &of.topic, partition: &of.partition, cause: &causes(lost) }.note();
+            }
             if let Some((name, header, bytes)) = restored.found {
-                self.check_version(of, &header, committed)?;
+                self.check(of, &header, committed)?;
                 provenance.snapshots.retain(|(offset, _)| *offset <= name.offset);
                 (from, state) = (Some(name.offset), Some(bytes));
             } else {
@@ -206,19 +209,23 @@ impl Keeper {
         Ok(Start { from, state, config })
     }
 
-    fn check_version(&self, of: &TopicPartition, header: &Header, committed: i64) -> Result<(), StageError> {
-        if header.fold_version == self.fold_version {
+    fn check(&self, of: &TopicPartition, header: &Header, committed: i64) -> Result<(), StageError> {
+        let Header { fold_version, offset, .. } = header;
+        let cause = if header.topic != *of.topic {
+            format!(
+                "its snapshot at {offset} is of topic {}: another pipeline keeps its state here",
+                header.topic
+            )
+        } else if *fold_version != self.fold_version {
+            format!(
+                "its snapshot at {offset} (the position is {committed}) is of fold version {fold_version}, and this \
+                 build has version {}: finish with the build that wrote it, or start with --rebuild",
+                self.fold_version
+            )
+        } else {
             return Ok(());
-        }
-        Err(StageError::Lost {
-            topic: of.topic.to_string(),
-            partition: of.partition,
-            cause: format!(
-                "its snapshot at {} (the position is {committed}) is of fold version {}, and this build has \
-                 version {}: finish with the build that wrote it, or start with --rebuild",
-                header.offset, header.fold_version, self.fold_version
-            ),
-        })
+        };
+        Err(StageError::Lost { topic: of.topic.to_string(), partition: of.partition, cause })
     }
 
     /// The configuration that a partition's fold must go on under before it takes in the record at an offset, if

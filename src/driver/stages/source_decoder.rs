@@ -125,7 +125,7 @@ mod tests {
         };
         let (short, long) = (Duration::ZERO, Duration::from_secs(60));
         let limits = Limits { missing_after: short, ask_every_max: short, missing_for: long };
-        Schemas::new(fetch, Folder::of(folder.path(), "http://x"), limits, |_| {})
+        Schemas::new(fetch, Folder::of(folder.path(), "http://x"), limits)
     }
 
     #[test]

@@ -10,11 +10,12 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::inquiry::{Answer, Inquiry};
-use super::source::{is_passing, owned};
+use super::source::is_passing;
 use super::{CALL_WAIT, Connection, failure, failure_code};
 use crate::log::{LogError, Position, Record, TopicPartition};
 
@@ -226,9 +227,7 @@ pub fn each_record<E: From<LogError>>(
                 let (partition, next) = (message.partition(), message.offset() + 1);
                 let Some(Some(end)) = ends.get(partition as usize).copied() else { continue };
                 if next <= end {
-                    let (_, mut record) = owned(&message);
-                    record.from.topic = Arc::clone(&name);
-                    each(record)?;
+                    each(owned(&name, &message))?;
                 }
                 if next < end {
                     continue;
@@ -272,4 +271,18 @@ pub fn positions(
         }
     }
     Ok(positions)
+}
+
+fn owned(topic: &Arc<str>, message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().map(|headers| {
+        headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
+    });
+    Record {
+        from: TopicPartition { topic: Arc::clone(topic), partition: message.partition() },
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().unwrap_or_default().to_vec(),
+        headers: headers.unwrap_or_default(),
+    }
 }

@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::batch::{KafkaRecords, Message, Queue, cached_end, forward, stable_ends};
 use super::{CALL_WAIT, Connection, failure};
 use crate::config::sections::LostOffsets;
-use crate::log::{Handed, Inbound, LogError, Position, Record, Source, TopicPartition};
+use crate::log::{Handed, Inbound, LogError, Position, Source, TopicPartition};
 
 /// Records that are taken from the client at once.
 const BATCH_RECORDS: usize = 2_000;
@@ -85,15 +84,6 @@ struct Reading {
     is_on: bool,
     /// The offset after the last record that was handed out.
     next: Option<i64>,
-    /// The end that the client reported after it.
-    end: Option<i64>,
-}
-
-impl Reading {
-    /// How far it was handed out; what the client skips at the end (marks of transactions) counts.
-    fn reached(&self) -> Option<i64> {
-        self.next.max(self.end)
-    }
 }
 
 /// A reader of Kafka topics for a group.
@@ -141,7 +131,8 @@ impl KafkaSource {
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("enable.partition.eof", "true")
+            // No ends of partitions are reported: the client counts them as records when it notes how far a batch
+            // came, and begins anew when it later goes on behind the end.
             .set("auto.offset.reset", "earliest")
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("fetch.wait.max.ms", "50");
@@ -285,6 +276,18 @@ impl KafkaSource {
         Ok(positions)
     }
 
+    /// How far partitions were handed out; what the client skips (marks of transactions) counts.
+    fn reached(&self) -> impl Fn(&TopicPartition) -> Option<i64> {
+        let skipped = self.fetched.is_empty().then(|| self.consumer.position().ok()).flatten();
+        move |of| {
+            let reading = self.reading.get(of)?;
+            let skipped = skipped.as_ref().filter(|_| reading.is_on);
+            let skipped =
+                skipped.and_then(|list| list.find_partition(&of.topic, of.partition)?.offset().to_raw());
+            reading.next.max(skipped.filter(|offset| *offset >= 0))
+        }
+    }
+
     /// Drops what was fetched of a partition and not handed out.
     fn purge(&mut self, of: &TopicPartition) {
         self.fetched.retain(|message| {
@@ -306,13 +309,6 @@ impl KafkaSource {
         while let Some(first) = self.fetched.pop_front() {
             let of = self.partition(&first);
             if let Some(code) = first.error() {
-                let reading = of.as_ref().and_then(|of| self.reading.get_mut(of));
-                if code == RDKafkaErrorCode::PartitionEOF {
-                    if let Some(reading) = reading {
-                        reading.end = Some(first.offset());
-                    }
-                    continue;
-                }
                 let error = KafkaError::MessageConsumption(code);
                 if is_passing(&error) {
                     continue;
@@ -333,7 +329,6 @@ impl KafkaSource {
             }
             if let Some(reading) = self.reading.get_mut(&of).filter(|reading| reading.is_on) {
                 reading.next = messages.last().map(|last| last.offset() + 1);
-                reading.end = None;
                 return Ok(Some((of, KafkaRecords::new(messages, Arc::clone(&self.consumer) as _))));
             }
         }
@@ -408,18 +403,17 @@ impl Source for KafkaSource {
             return Ok(());
         }
         let doing = format!("reading {} {}", of.topic, of.partition);
-        if let Some(offset) = offset {
-            let watermarks = self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT);
-            let (low, _) = watermarks.map_err(|error| failure(&doing, &error))?;
-            if offset < low {
-                let doing = format!("{doing} from {offset}");
-                return Err(LogError::Fatal { doing, cause: format!("the oldest record is {low}") });
-            }
+        let watermarks = self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT);
+        let (low, _) = watermarks.map_err(|error| failure(&doing, &error))?;
+        let offset = offset.unwrap_or(low);
+        if offset < low {
+            let doing = format!("{doing} from {offset}");
+            return Err(LogError::Fatal { doing, cause: format!("the oldest record is {low}") });
         }
         self.consumer.resume(&Self::list(of)).map_err(|error| failure(&doing, &error))?;
-        self.seek(of, offset.map_or(Offset::Beginning, Offset::Offset))?;
+        self.seek(of, Offset::Offset(offset))?;
         self.purge(of);
-        self.reading.insert(of.clone(), Reading { is_on: true, next: offset, end: None });
+        self.reading.insert(of.clone(), Reading { is_on: true, next: Some(offset) });
         Ok(())
     }
 
@@ -455,11 +449,8 @@ impl Source for KafkaSource {
     }
 
     fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition> {
-        // The client reports an end once; whether it still is one only the broker knows.
-        let reported = |of: &&TopicPartition| {
-            self.reading.get(*of).is_some_and(|reading| reading.is_on && reading.end.is_some())
-        };
-        let candidates: Vec<&TopicPartition> = of.iter().filter(reported).collect();
+        let is_read = |of: &&TopicPartition| self.reading.get(*of).is_some_and(|reading| reading.is_on);
+        let candidates: Vec<&TopicPartition> = of.iter().filter(is_read).collect();
         let soon = self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY);
         if candidates.is_empty() || soon || !self.fetched.is_empty() {
             return Vec::new();
@@ -467,41 +458,25 @@ impl Source for KafkaSource {
         self.asked = Some(Instant::now());
         let names: Vec<(&str, i32)> = candidates.iter().map(|of| (&*of.topic, of.partition)).collect();
         let Ok(ends) = stable_ends(self.consumer.client(), &names, ASK_EVERY) else { return Vec::new() };
-        let end = |of: &TopicPartition| self.reading.get(of).and_then(|reading| reading.end);
+        let reached = self.reached();
         candidates
             .into_iter()
             .zip(ends)
-            .filter(|(of, now)| now.is_some_and(|now| end(of) >= Some(now)))
+            .filter(|(of, now)| now.is_some_and(|now| reached(of) >= Some(now)))
             .map(|(of, _)| of.clone())
             .collect()
     }
 
     fn handed(&self, of: &TopicPartition) -> Handed {
-        let next = self.reading.get(of).and_then(Reading::reached);
+        let next = self.reached()(of);
         Handed { next, end: cached_end(self.consumer.client(), &of.topic, of.partition) }
     }
 
     fn left(&mut self, of: &[TopicPartition]) -> Vec<Option<i64>> {
         let names: Vec<(&str, i32)> = of.iter().map(|of| (&*of.topic, of.partition)).collect();
         let ends = stable_ends(self.consumer.client(), &names, ASK_EVERY).unwrap_or_default();
-        let left = |(of, end): (&TopicPartition, Option<i64>)| {
-            Some((end? - self.reading.get(of).and_then(Reading::reached)?).max(0))
-        };
+        let reached = self.reached();
+        let left = |(of, end): (&TopicPartition, Option<i64>)| Some((end? - reached(of)?).max(0));
         of.iter().zip(ends.into_iter().chain(std::iter::repeat(None))).map(left).collect()
     }
-}
-
-pub(super) fn owned(message: &BorrowedMessage<'_>) -> (String, Record) {
-    let headers = message.headers().map(|headers| {
-        headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
-    });
-    let record = Record {
-        from: TopicPartition { topic: Arc::from(""), partition: message.partition() },
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().unwrap_or_default().to_vec(),
-        headers: headers.unwrap_or_default(),
-    };
-    (message.topic().to_owned(), record)
 }
