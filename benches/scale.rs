@@ -116,7 +116,7 @@ fn run(params: &Params, measured: &mut Measured) {
         let before = clock();
         for some in events.chunks(BATCH_EVENTS) {
             for raw in some {
-                std::hint::black_box(route.warm(raw));
+                route.warm(raw);
             }
             for raw in some {
                 route.event(raw, raw.event_time, false, |_| &mut items);

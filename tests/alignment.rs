@@ -44,7 +44,7 @@ fn line(topic: Topic, number: i64, time: i64) -> String {
 
 /// The most events that waited in the fold at any time, and the records of all outputs.
 fn run(route_instances: usize, max_lead_ms: i64) -> (usize, Vec<Vec<u8>>) {
-    let text = format!("{}[time]\nmax_lead_ms = {max_lead_ms}\n", support::text(2, 1));
+    let text = format!("{}max_lead_ms = {max_lead_ms}\n", support::text(2, 1));
     let assembly = support::configured(&text);
     let log = log(&assembly, 1);
     for (topic, every) in EVERY_MS {

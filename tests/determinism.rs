@@ -18,6 +18,7 @@ use support::{EVENTS, Input, OUTPUTS};
 use trustline::event::kinds::{Match, Topic};
 use trustline::event::raw::RawLink;
 use trustline::fold::route::Route;
+use trustline::log::TopicPartition;
 use trustline::time::{DAY_MS, MINUTE_MS};
 
 mod support;
@@ -287,6 +288,18 @@ fn run(sources: &[Vec<(i64, String)>], instances: usize, seed: Option<u64>) -> R
         (0..SOURCES).for_each(|source| {
             feed(source, usize::MAX);
         });
+    }
+    // Sources that wait for others look at them once a second.
+    let is_read = |source: usize| {
+        let topic = EVENTS[source / PARTITIONS].symbol();
+        let of = TopicPartition { topic: topic.into(), partition: (source % PARTITIONS) as i32 };
+        log.position("route", &of).is_some_and(|position| position.next == sources[source].len() as i64)
+    };
+    while !(0..SOURCES).all(is_read) {
+        for instance in &mut all {
+            instance.step().unwrap();
+        }
+        clock.advance(500);
     }
     // When everything is read, every partition hears of the last frontiers.
     for _ in 0..2 {

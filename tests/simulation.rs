@@ -13,6 +13,7 @@ use trustline::driver::assembly::Assembly;
 use trustline::driver::replay::Outcome;
 use trustline::driver::stages::recovery::Keeping;
 use trustline::event::kinds::Topic;
+use trustline::log::TopicPartition;
 use trustline::log::memory::{Call, Fault, MemoryLog};
 use trustline::state::SnapshotStore;
 
@@ -38,9 +39,17 @@ fn committed_output_is_that_of_a_calm_replay() {
             simulation.compare(&expected, &format!("{folder}, seed {seed}"));
         }
         println!("{folder}: seeds {first} to {last}, faults {faults:?}");
-        for fault in
-            ["crash", "Abort", "LostBefore", "LostAfter", "Publisher", "Next", "ReadFrom", "Committed"]
-        {
+        for fault in [
+            "crash",
+            "Abort",
+            "LostBefore",
+            "LostAfter",
+            "Publisher",
+            "Next",
+            "ReadFrom",
+            "Pause",
+            "Committed",
+        ] {
             assert!(faults.contains_key(fault), "the seeds inject {fault}");
         }
     }
@@ -56,6 +65,9 @@ fn the_same_seed_gives_the_same_log() {
     };
     assert!(log(7) == log(7));
 }
+
+/// Far more than any seed takes.
+const STEPS_MAX: usize = 200_000;
 
 struct Simulation<'a> {
     input: &'a Input,
@@ -146,6 +158,7 @@ impl<'a> Simulation<'a> {
     /// Feeds everything, step by step of instances chosen at random, then lets all of them catch up.
     fn run(&mut self) {
         let mut left = 100 * self.instances.len();
+        let mut steps = 0;
         while left > 0 {
             let fed_all = !self.feed();
             self.clock.advance(self.choices.below(200) as i64);
@@ -159,8 +172,19 @@ impl<'a> Simulation<'a> {
                 Err(error) if error.is_passing() => {}
                 Err(error) => panic!("{error:?}"),
             }
-            left -= usize::from(fed_all);
+            left -= usize::from(fed_all && self.is_routed());
+            steps += 1;
+            assert!(steps < STEPS_MAX, "the instances do not come to an end");
         }
+    }
+
+    /// Whether every source record was routed, after which all that is left is catching up.
+    fn is_routed(&self) -> bool {
+        EVENTS.iter().all(|topic| {
+            let of = TopicPartition { topic: topic.symbol().into(), partition: 0 };
+            let position = self.log.position("route", &of);
+            position.is_some_and(|position| position.next == self.input.lines[topic].len() as i64)
+        })
     }
 
     /// An instance dies without a word; the group notices, and another takes its place.

@@ -345,16 +345,19 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             self.stage.glimpsed(now, peers.into_iter().zip(positions).collect());
         }
         let held = self.stage.held(now);
-        for of in held.difference(&self.held) {
-            self.source.pause(of)?;
-            self.rest.take_if(|(from, _)| from == of);
+        for of in held.iter().filter(|of| self.assigned.contains_key(of)) {
+            if !self.held.contains(of) {
+                self.source.pause(of)?;
+                self.rest.take_if(|(from, _)| from == of);
+                // At once: where pausing the next one fails, this one must be read again one day.
+                self.held.insert(of.clone());
+            }
         }
-        for of in self.held.difference(&held) {
-            let next = self.pending.get(of).and_then(|pending| pending.next);
-            let committed = self.assigned.get(of).and_then(Option::as_ref).map(|position| position.next);
-            self.due.push_back(Due::Read(of.clone(), next.or(committed)));
+        for of in self.held.extract_if(.., |of| !held.contains(of)) {
+            let next = self.pending.get(&of).and_then(|pending| pending.next);
+            let committed = self.assigned.get(&of).and_then(Option::as_ref).map(|position| position.next);
+            self.due.push_back(Due::Read(of, next.or(committed)));
         }
-        self.held = held;
         let asked = self.stage.asks_for_end(now);
         let at_end = if asked.is_empty() { asked } else { self.source.at_end(&asked) };
         let standing = self.stage.finish(now, &at_end, &mut self.whole);

@@ -118,14 +118,10 @@ impl Route {
         self.pseudonyms.key()
     }
 
-    /// Fetches what routing an event will look up into the processor's caches. Calls for several events in a
-    /// row overlap their waits for memory. The result only keeps the reads from being left out.
-    #[must_use = "pass it to `black_box`"]
-    pub fn warm(&self, raw: &RawEvent<'_>) -> bool {
-        match (raw.person_id, raw.device_id) {
-            (Some(person), _) => self.pseudonyms.warm(PseudonymKind::Person, person.as_bytes()) > 0,
-            (None, Some(device)) => self.links.in_force(device, raw.event_time).is_some(),
-            (None, None) => false,
+    /// Begins to fetch what routing an event will look up.
+    pub fn warm(&self, raw: &RawEvent<'_>) {
+        if let Some(person) = raw.person_id {
+            self.pseudonyms.warm(PseudonymKind::Person, person.as_bytes());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::prefetch::prefetch;
 use super::{Pseudonym, PseudonymKey, PseudonymKind};
 
 /// Slots. Each is one cache line, so that the cache has 4 MiB.
@@ -42,10 +43,9 @@ impl PseudonymCache {
         &self.key
     }
 
-    /// Fetches what [`PseudonymCache::pseudonym`] will look at into the processor's caches.
-    #[must_use = "pass it to `black_box`"]
-    pub fn warm(&self, kind: PseudonymKind, id: &[u8]) -> u8 {
-        self.slots[slot_of(kind, id)].id_length
+    /// Begins to fetch what [`PseudonymCache::pseudonym`] will look at.
+    pub fn warm(&self, kind: PseudonymKind, id: &[u8]) {
+        prefetch(&self.slots[slot_of(kind, id)]);
     }
 
     /// [`PseudonymKey::pseudonym`], remembered where possible.

@@ -3,6 +3,7 @@
 mod cache;
 mod key;
 mod links;
+pub(crate) mod prefetch;
 mod pseudonym;
 
 pub use cache::PseudonymCache;

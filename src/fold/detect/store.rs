@@ -8,6 +8,7 @@ mod saved;
 
 use hashbrown::HashTable;
 
+use crate::identity::prefetch::prefetch;
 use crate::patterns::state::Record;
 
 const HEAD: usize = 22;
@@ -170,16 +171,17 @@ impl Store {
         found
     }
 
-    /// Fetches the record of a pair into the processor's caches. Calls for several pairs in a row overlap
-    /// their waits for memory. The result only keeps the reads from being left out.
-    #[must_use = "pass it to `black_box`"]
-    pub fn warm(&self, key: &PairKey) -> u8 {
+    /// Where the record of a pair probably stands, for [`Store::warm`]. Calls for several pairs in a row overlap
+    /// their waits for memory.
+    pub fn probably(&self, key: &PairKey) -> Option<Handle> {
         let hash = key.hash();
-        let handle = self.table.find(spread(hash), |handle| handle.hash == hash);
-        handle.map_or(0, |handle| {
-            let slot = slot_bytes(&self.slabs, *handle);
-            slot.iter().step_by(CACHE_LINE).take(WARM_LINES).fold(0, |all, byte| all ^ byte)
-        })
+        self.table.find(spread(hash), |handle| handle.hash == hash).copied()
+    }
+
+    /// Begins to fetch a record.
+    pub fn warm(&self, handle: Handle) {
+        let slot = slot_bytes(&self.slabs, handle);
+        slot.iter().step_by(CACHE_LINE).take(WARM_LINES).for_each(prefetch);
     }
 
     /// Packs the record of a pair, which stood where [`Store::load`] said.
