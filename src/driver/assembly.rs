@@ -59,8 +59,7 @@ impl Assembly {
 
     /// Names of the topics.
     pub fn names(&self) -> Names {
-        let names = Topic::ALL.iter().map(|topic| (*topic, self.config.topic(*topic).name.clone()));
-        Names::new(&self.config.settings.own_topics.topic_prefix, names.collect())
+        Names::of(&self.config)
     }
 
     /// The route fold, which knows no links yet.

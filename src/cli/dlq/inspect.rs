@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{FilterArgs, count, names, time};
+use super::{FilterArgs, count, own_topics, time};
 use crate::cli::out::{print, print_json};
 use crate::cli::{Failure, registry};
 use crate::config::Config;
@@ -122,10 +122,10 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), Failure> {
     let connection = Connection::of(config).map_err(Failure::usage)?;
     let schemas = registry::source_schemas(&config.settings.registry)?;
     let mut contents = Contents::new(config, schemas, BTreeMap::new());
-    let (names, filter) = (names(config), args.filter.filter());
+    let filter = args.filter.filter();
     let (mut found, mut counts, mut newest) = (Found::default(), BTreeMap::new(), BTreeMap::new());
-    for name in TOPICS {
-        each_record(&connection, &names.own(name), |record| {
+    for (name, topic) in TOPICS.into_iter().zip(own_topics(config, &connection, &TOPICS)?) {
+        each_record(&connection, &topic, |record| {
             let Some(aside) = SetAside::of(record) else {
                 found.foreign += 1;
                 return Ok(());

@@ -4,11 +4,13 @@ mod inspect;
 mod replay;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::driver::dlq::Filter;
 use crate::driver::stages::Names;
-use crate::event::kinds::Topic;
+use crate::log::kafka::Connection;
+use crate::log::kafka::admin::{TopicState, topic_states};
 
 use super::{Failure, config};
 
@@ -65,9 +67,21 @@ pub fn run(command: &DlqCommand, file: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-fn names(config: &Config) -> Names {
-    let names = Topic::ALL.iter().map(|topic| (*topic, config.topic(*topic).name.clone()));
-    Names::new(&config.settings.own_topics.topic_prefix, names.collect())
+/// A topic is missing.
+#[derive(Debug, thiserror::Error)]
+#[error("the topic {0} is missing; `trustline topics apply` makes it")]
+struct NoTopic(Arc<str>);
+
+/// The names of own topics, which must be there.
+fn own_topics(config: &Config, connection: &Connection, names: &[&str]) -> Result<Vec<Arc<str>>, Failure> {
+    let all = Names::of(config);
+    let names: Vec<Arc<str>> = names.iter().map(|name| all.own(name)).collect();
+    let asked: Vec<&str> = names.iter().map(|name| &**name).collect();
+    let states = topic_states(connection, &asked).map_err(Failure::log)?;
+    match names.iter().zip(states).find(|(_, state)| *state == TopicState::Missing) {
+        Some((name, _)) => Err(Failure::usage(NoTopic(Arc::clone(name)))),
+        None => Ok(names),
+    }
 }
 
 fn instant(text: &str) -> Result<i64, String> {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FilterArgs, count, names, time};
+use super::{FilterArgs, count, own_topics, time};
 use crate::cli::out::{print, print_json};
 use crate::cli::{Failure, registry};
 use crate::config::Config;
 use crate::driver::clock::{Clock, SystemClock};
 use crate::driver::dlq::{Contents, Origin, SetAside, TOPICS, Window, windows};
+use crate::driver::stages::Names;
 use crate::event::kinds::Topic;
-use crate::log::kafka::admin::{TopicState, each_record, positions, topic_states};
+use crate::log::kafka::admin::{each_record, positions};
 use crate::log::kafka::{Connection, KafkaPublisher, KafkaPublishers};
 use crate::log::{LogError, Outgoing, Publishers, Record};
 use crate::telemetry::terminal::visible;
@@ -54,11 +55,6 @@ struct Guarded {
     records: String,
     max: u32,
 }
-
-/// The topic that remembers what was sent is missing.
-#[derive(Debug, thiserror::Error)]
-#[error("the topic {0} is missing; `trustline topics apply` makes it")]
-struct NoMemory(Arc<str>);
 
 /// What is remembered of a record that was sent again, under its origin.
 #[derive(Debug, Serialize, Deserialize)]
@@ -108,11 +104,10 @@ struct Touched<'a> {
 pub(super) fn run(args: &Args, config: &Config) -> Result<(), Failure> {
     let connection = Connection::of(config).map_err(Failure::usage)?;
     let mut replay = Replay::begin(args, config, &connection)?;
-    let names = names(config);
     let filter = args.filter.filter();
-    for name in TOPICS {
+    for (name, topic) in TOPICS.into_iter().zip(own_topics(config, &connection, &TOPICS)?) {
         let is_late = name == "late-events";
-        each_record(&connection, &names.own(name), |record| {
+        each_record(&connection, &topic, |record| {
             let Some(aside) = SetAside::of(record) else { return Ok(()) };
             let content = replay.contents.read(&aside);
             if !filter.takes(&aside, content.as_ref().and_then(|content| content.brand.as_deref())) {
@@ -174,24 +169,18 @@ struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     fn begin(args: &Args, config: &'a Config, connection: &Connection) -> Result<Replay<'a>, Failure> {
-        let memory = names(config).own("replayed");
-        let states = topic_states(connection, &[&memory]).map_err(Failure::log)?;
-        let is_missing = states.contains(&TopicState::Missing);
-        if args.yes && is_missing {
-            return Err(Failure::usage(NoMemory(memory)));
-        }
+        own_topics(config, connection, &["replayed"])?;
+        let memory = Names::of(config).own("replayed");
         // Before the memory is read: this ends what another replay has in flight, and keeps it from sending more.
         let name = format!("{}-dlq", connection.group);
         let publisher = args.yes.then(|| KafkaPublishers::new(connection, &name).publisher());
         let publisher = publisher.transpose().map_err(Failure::log)?;
         let mut remembered = HashMap::new();
-        if !is_missing {
-            each_record(connection, &memory, |record| {
-                remembered.extend(parse(&record));
-                Ok::<(), LogError>(())
-            })
-            .map_err(Failure::log)?;
-        }
+        each_record(connection, &memory, |record| {
+            remembered.extend(parse(&record));
+            Ok::<(), LogError>(())
+        })
+        .map_err(Failure::log)?;
         let sources: Vec<&str> = Topic::ALL.iter().map(|topic| config.topic(*topic).name.as_str()).collect();
         let group = format!("{}-route", connection.group);
         let positions = positions(connection, &group, &sources).map_err(Failure::log)?;
