@@ -4,6 +4,7 @@ pub mod acls;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod dlq;
 pub mod evaluate;
 pub mod explain;
 pub mod generate;
@@ -50,6 +51,9 @@ pub enum Command {
     Topics(topics::TopicsCommand),
     /// Look at the schema registry, and register what is written.
     Schemas(schemas::Args),
+    /// Look at dead letters and late events, and send them to where they came from again.
+    #[command(subcommand)]
+    Dlq(dlq::DlqCommand),
     /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
     Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
@@ -100,6 +104,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Run(args) => run::run(args, cli.config.as_deref()),
         Command::Topics(command) => topics::run(command, cli.config.as_deref()),
         Command::Schemas(args) => schemas::run(args, cli.config.as_deref()),
+        Command::Dlq(command) => dlq::run(command, cli.config.as_deref()),
         Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
         Command::Explain(args) => explain::run(args, cli.config.as_deref()),

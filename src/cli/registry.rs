@@ -38,9 +38,20 @@ pub(super) fn connect(
         SchemasNotKept { folder: &folder.path().display(), cause: &error }.note();
     }
     assembly.encoder = Encoder::avro(ids);
-    let fetch = move |id| client.schema(id);
-    assembly.schemas = Some(Schemas::new(fetch, folder, limits(&settings)));
+    assembly.schemas = Some(schemas(client, folder, &settings));
     Ok(true)
+}
+
+/// The schemas of source records, if a registry is configured.
+pub(super) fn source_schemas(settings: &Registry) -> Result<Option<Schemas>, Failure> {
+    let Some(client) = Client::of(settings).map_err(Failure::usage)? else { return Ok(None) };
+    let folder = Folder::of(Path::new(&settings.schemas_folder), client.url());
+    Ok(Some(schemas(client, folder, settings)))
+}
+
+fn schemas(client: Client, folder: Folder, settings: &Registry) -> Schemas {
+    let fetch = move |id| client.schema(id);
+    Schemas::new(fetch, folder, limits(settings))
 }
 
 fn limits(settings: &Registry) -> Limits {

@@ -17,6 +17,7 @@ use crate::driver::causes;
 use crate::driver::clock::SystemClock;
 use crate::driver::stages::StageName;
 use crate::driver::stages::recovery::Keeping;
+use crate::driver::stages::route::forget_device;
 use crate::driver::status::{Counted, Status};
 use crate::driver::worker::observe::{Observer, is_settled};
 use crate::driver::worker::{Stage, Worker, WorkerError};
@@ -304,9 +305,12 @@ fn load_links(route: &mut Route, records: Vec<Vec<Record>>, assembly: &Assembly,
             }
             thread::sleep(SCHEMA_WAIT);
         }
-        // What is no link is a dead letter when the stage comes to it.
-        if let Ok(RawRecord::Link(link)) = decoder.decode(&record.value) {
-            route.links.insert(link);
+        // What is neither link nor tombstone is a dead letter when the stage comes to it.
+        match decoder.decode(&record.value) {
+            Ok(RawRecord::Link(link)) => route.links.insert_from(link, record.from.partition),
+            _ => {
+                forget_device(&mut route.links, &record.as_ref());
+            }
         }
     }
 }

@@ -21,7 +21,11 @@ pub fn needed(config: &Config, stages: &[StageName]) -> BTreeSet<Permission> {
         let name = format!("{group}-{}", stage.name());
         let sources = || Topic::ALL.iter().map(|topic| config.topic(*topic).name.clone()).collect();
         let reads = stage.input().map_or_else(sources, |topic| vec![own(topic)]);
-        let writes: Vec<String> = stage.outputs().iter().map(|topic| own(topic)).collect();
+        let mut writes: Vec<String> = stage.outputs().iter().map(|topic| own(topic)).collect();
+        if *stage == StageName::Route {
+            // Tombstones of the links that an erasure ends.
+            writes.push(config.topic(Topic::IdentityLinks).name.clone());
+        }
         need(Operation::DescribeConfigs, Resource::Topic, [&reads[..], &writes[..]].concat());
         need(Operation::Read, Resource::Topic, reads);
         need(Operation::Write, Resource::Topic, writes);

@@ -59,8 +59,7 @@ impl Assembly {
 
     /// Names of the topics.
     pub fn names(&self) -> Names {
-        let names = Topic::ALL.iter().map(|topic| (*topic, self.config.topic(*topic).name.clone()));
-        Names::new(&self.config.settings.own_topics.topic_prefix, names.collect())
+        Names::of(&self.config)
     }
 
     /// The route fold, which knows no links yet.
@@ -139,6 +138,7 @@ impl Assembly {
                 .collect(),
             topics: Topic::ALL.iter().map(|topic| self.config.topic(*topic).clone()).collect(),
             schemas: self.schemas.clone(),
+            encoder: self.encoder.clone(),
             frame_bytes: usize::try_from(self.config.settings.frames.frame_bytes).unwrap_or(usize::MAX),
             max_lead_ms: self.config.settings.time.max_lead_ms,
             max_future_skew_ms: self.config.settings.time.max_future_skew_ms,

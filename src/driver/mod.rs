@@ -4,6 +4,7 @@ pub mod access;
 pub mod assembly;
 pub mod clock;
 pub mod demo;
+pub mod dlq;
 pub mod health;
 pub mod outputs;
 pub mod replay;

@@ -142,6 +142,8 @@ pub fn wanted(config: &Config) -> Vec<WantedTopic> {
         ("erasure-receipts", forever()),
         ("late-events", set_aside()),
         ("dead-letters", set_aside()),
+        // What was sent again: remembered for longer than the record is kept.
+        ("replayed", compacted()),
     ] {
         add(topic, OTHER_PARTITIONS, false, settings);
     }
@@ -158,7 +160,7 @@ mod tests {
         let count = names.len();
         names.sort();
         names.dedup();
-        assert_eq!((names.len(), count), (18, 18));
+        assert_eq!((names.len(), count), (19, 19));
     }
 
     #[test]

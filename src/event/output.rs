@@ -240,14 +240,14 @@ pub struct ErasureReceipt {
     pub request_id: String,
     /// When it was read, milliseconds.
     pub received_time: i64,
-    /// When it was done, milliseconds.
+    /// When its links were removed and it was passed on, milliseconds.
     pub done_time: i64,
-    /// Partition of the person events.
+    /// Partition of the person events that forgets whom it names.
     pub partition: i32,
-    /// (person, brand) pairs whose state was deleted.
-    pub pairs_deleted: i64,
-    /// Waiting events that were dropped.
-    pub events_dropped: i64,
+    /// (person, brand) pairs whose state was deleted; `None` where that is not counted.
+    pub pairs_deleted: Option<i64>,
+    /// Waiting events that were dropped; `None` where that is not counted.
+    pub events_dropped: Option<i64>,
     /// Identity links removed.
     pub links_removed: i64,
 }

@@ -55,13 +55,15 @@ pub enum Routed {
     },
 }
 
-/// What an erasure asks for in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What an erasure asks for in the log. Not printable: it holds raw ids.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Erase {
-    /// Keys to forget: the person, the device, and the devices linked to the person.
+    /// Keys to forget: the person, the device, and the devices linked to the person; whom the request names first.
     pub keys: Vec<[u8; 16]>,
     /// Identity links that ended.
     pub links: u64,
+    /// Devices of which a tombstone removes the links, with the partition of the topic of links for it.
+    pub tombstones: Vec<(String, i32)>,
 }
 
 /// Data quality of what was routed.
@@ -170,21 +172,27 @@ impl Route {
 
     /// Ends the links that an erasure names and returns whom to forget.
     pub fn erasure(&mut self, raw: &RawErasure) -> Erase {
-        let mut erase = Erase { keys: Vec::new(), links: 0 };
+        let mut erase = Erase::default();
+        let mut devices = Vec::new();
         if let Some(person) = &raw.person_id {
             erase.keys.push(self.pseudonyms.pseudonym(PseudonymKind::Person, person.as_bytes()).0);
             let ended = self.links.end_person(person, raw.requested_time);
             erase.links += ended.links;
-            for device in ended.devices {
-                erase.keys.push(self.pseudonyms.pseudonym(PseudonymKind::Device, device.as_bytes()).0);
-            }
+            devices = ended.devices;
         }
         if let Some(device) = &raw.device_id {
-            erase.keys.push(self.pseudonyms.pseudonym(PseudonymKind::Device, device.as_bytes()).0);
-            erase.links += self.links.end_device(device, raw.requested_time);
+            let ended = self.links.end_device(device, raw.requested_time);
+            if !devices.contains(device) {
+                erase.links += ended;
+                devices.insert(0, device.clone());
+            }
         }
-        erase.keys.sort_unstable();
-        erase.keys.dedup();
+        for device in devices {
+            erase.keys.push(self.pseudonyms.pseudonym(PseudonymKind::Device, device.as_bytes()).0);
+            if let Some(partition) = self.links.ended_in(&device) {
+                erase.tombstones.push((device, partition));
+            }
+        }
         erase
     }
 

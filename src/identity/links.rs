@@ -80,6 +80,8 @@ struct Link {
     linked_time: i64,
     person_id: Option<Box<str>>,
     matched: Match,
+    /// Partition of the topic of links that it was read from.
+    partition: i32,
 }
 
 impl Links {
@@ -95,8 +97,14 @@ impl Links {
 
     /// Learns a link. The order of learning does not matter, and neither does learning twice.
     pub fn insert(&mut self, link: RawLink) {
+        self.insert_from(link, 0);
+    }
+
+    /// The same for a link that stands in a partition of its topic.
+    pub fn insert_from(&mut self, link: RawLink, partition: i32) {
         let RawLink { device_id, person_id, matched, linked_time } = link;
-        let link = Link { linked_time, person_id: person_id.map(String::into_boxed_str), matched };
+        let person_id = person_id.map(String::into_boxed_str);
+        let link = Link { linked_time, person_id, matched, partition };
         if let (Some(by_person), Some(person)) = (&mut self.by_person, &link.person_id) {
             by_person.entry(xxh3_64(person.as_bytes())).or_default().push(device_id.as_str().into());
         }
@@ -119,29 +127,35 @@ impl Links {
 
     /// Ends the links of a person: from `time` on no device belongs to them by a link of before.
     ///
-    /// Events of before `time` still find their person, and a link of `time` or later links anew.
+    /// Events of before `time` still find their person, and a link of `time` or later links anew. Ending them a
+    /// second time at the same `time` tells the same.
     pub fn end_person(&mut self, person_id: &str, time: i64) -> EndedLinks {
         let mut ended = EndedLinks::default();
         for device_id in self.devices_of(person_id) {
             let Some(history) = self.devices.get_mut(&device_id) else { continue };
-            if history.in_force(time).is_some_and(|link| link.is_before(time) && link.names(person_id)) {
-                history.insert(Link::unlink(time));
-                ended.links += 1;
-                ended.devices.push(device_id.into());
-            }
+            let Some(link) = history.ended_at(time).filter(|link| link.names(person_id)) else { continue };
+            let unlink = Link::unlink(time, link.partition);
+            history.insert(unlink);
+            ended.links += 1;
+            ended.devices.push(device_id.into());
         }
         ended
     }
 
-    /// Ends the links of a device from `time` on; returns how many were in force: 0 or 1.
+    /// Ends the links of a device from `time` on; returns how many were in force: 0 or 1, and a second time the same.
     pub fn end_device(&mut self, device_id: &str, time: i64) -> u64 {
         let Some(history) = self.devices.get_mut(device_id) else { return 0 };
-        let linked = |link: &Link| link.is_before(time) && link.person_id.is_some();
-        if !history.in_force(time).is_some_and(linked) {
-            return 0;
-        }
-        history.insert(Link::unlink(time));
+        let Some(link) = history.ended_at(time) else { return 0 };
+        let unlink = Link::unlink(time, link.partition);
+        history.insert(unlink);
         1
+    }
+
+    /// The partition of the topic of links where a tombstone removes what was said of a device; none where the
+    /// last that was said is a link in force.
+    pub fn ended_in(&self, device_id: &str) -> Option<i32> {
+        let last = self.devices.get(device_id)?.as_slice().last()?;
+        last.person_id.is_none().then_some(last.partition)
     }
 
     /// Forgets a person's id: links that named them become unlinks, whenever they were.
@@ -154,7 +168,7 @@ impl Links {
             let before = ended.links;
             for link in history.as_mut_slice() {
                 if link.names(person_id) {
-                    *link = Link::unlink(link.linked_time);
+                    *link = Link::unlink(link.linked_time, link.partition);
                     ended.links += 1;
                 }
             }
@@ -209,6 +223,17 @@ impl History {
         links.get(..later_at)?.last()
     }
 
+    /// The link that an end at `time` ends, or has ended.
+    fn ended_at(&self, time: i64) -> Option<&Link> {
+        let links = self.as_slice();
+        let at = links.partition_point(|link| link.linked_time < time);
+        let anew = |link: &Link| link.linked_time == time && link.person_id.is_some();
+        if links.get(at).is_some_and(anew) {
+            return None;
+        }
+        links.get(..at)?.last().filter(|link| link.person_id.is_some())
+    }
+
     /// Of links of one time only the greatest can ever be in force, so only that is kept.
     fn insert(&mut self, link: Link) {
         let links = self.as_mut_slice();
@@ -222,7 +247,7 @@ impl History {
         match self {
             History::Many(links) => links.insert(at, link),
             History::One(known) => {
-                let mut links = vec![std::mem::replace(known, Link::unlink(0))];
+                let mut links = vec![std::mem::replace(known, Link::unlink(0, 0))];
                 links.insert(at, link);
                 *self = History::Many(links);
             }
@@ -231,9 +256,9 @@ impl History {
 }
 
 impl Link {
-    fn unlink(linked_time: i64) -> Link {
+    fn unlink(linked_time: i64, partition: i32) -> Link {
         // The least of all ranks: a link of the same time goes before it.
-        Link { linked_time, person_id: None, matched: Match::Inferred }
+        Link { linked_time, person_id: None, matched: Match::Inferred, partition }
     }
 
     fn rank(&self) -> (Option<&str>, Match) {
@@ -242,10 +267,6 @@ impl Link {
 
     fn names(&self, person_id: &str) -> bool {
         self.person_id.as_deref() == Some(person_id)
-    }
-
-    fn is_before(&self, time: i64) -> bool {
-        self.linked_time < time
     }
 }
 

@@ -37,6 +37,19 @@ pub struct Record {
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
+impl Record {
+    /// The record as one of a batch.
+    pub fn as_ref(&self) -> RecordRef<'_> {
+        RecordRef {
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key.as_deref(),
+            value: &self.value,
+            headers: self,
+        }
+    }
+}
+
 /// Headers of a record, copied out only by who needs them.
 pub trait Headers {
     /// All headers in their order.
@@ -91,7 +104,7 @@ pub struct Outgoing {
     pub partition: Option<i32>,
     /// Its key.
     pub key: Option<Vec<u8>>,
-    /// Its value.
+    /// Its value; an empty one is sent as none, which is a tombstone.
     pub value: Vec<u8>,
     /// Its headers.
     pub headers: Vec<(String, Vec<u8>)>,

@@ -83,8 +83,8 @@ mod tests {
             received_time: 1,
             done_time: 2,
             partition: 3,
-            pairs_deleted: 4,
-            events_dropped: 5,
+            pairs_deleted: Some(4),
+            events_dropped: None,
             links_removed: 6,
         };
         let plain = Encoder::default().topic(&names, "erasure-receipts").record(&receipt.key(), &receipt);
@@ -96,7 +96,7 @@ mod tests {
         let encoder = Encoder::avro(ids);
         let framed = encoder.topic(&names, "erasure-receipts").record(&receipt.key(), &receipt);
         assert_eq!(framed.key.as_deref(), Some(&[0, 0, 0, 1, 2, 4, b'r', b'1'][..]));
-        assert_eq!(framed.value, [0, 0, 0, 0, 3, 4, b'r', b'1', 2, 4, 6, 8, 10, 12]);
+        assert_eq!(framed.value, [0, 0, 0, 0, 3, 4, b'r', b'1', 2, 4, 6, 2, 8, 0, 12]);
         for topic in
             ["moments", "brand-trust", "brand-trust-latest", "brand-trust-live", "pattern-trust", "alerts"]
         {

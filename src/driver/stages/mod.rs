@@ -11,6 +11,7 @@ pub mod source_decoder;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::config::Config;
 use crate::event::kinds::Topic;
 
 /// A stage, as users name it.
@@ -49,7 +50,9 @@ impl StageName {
     /// The own topics that it writes.
     pub fn outputs(self) -> &'static [&'static str] {
         match self {
-            StageName::Route => &["person-events", "brand-partials", "late-events", "dead-letters"],
+            StageName::Route => {
+                &["person-events", "brand-partials", "late-events", "dead-letters", "erasure-receipts"]
+            }
             StageName::Detect => &["brand-partials", "moments"],
             StageName::Score => {
                 &["brand-trust", "brand-trust-latest", "brand-trust-live", "pattern-trust", "alerts"]
@@ -66,6 +69,12 @@ pub struct Names {
 }
 
 impl Names {
+    /// The names that a configuration gives.
+    pub fn of(config: &Config) -> Names {
+        let sources = Topic::ALL.iter().map(|topic| (*topic, config.topic(*topic).name.clone()));
+        Names::new(&config.settings.own_topics.topic_prefix, sources.collect())
+    }
+
     /// Own topics begin with `prefix`; source topics have these names.
     pub fn new(prefix: &str, sources: BTreeMap<Topic, String>) -> Names {
         Names { prefix: prefix.to_owned(), sources }

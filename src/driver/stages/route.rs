@@ -11,17 +11,21 @@ use crate::codec::json;
 use crate::codec::partial::Partial;
 use crate::config::TopicSettings;
 use crate::driver::clock::WallTime;
+use crate::driver::dlq::REPLAYED;
 use crate::driver::replay::ledger::Account;
 use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
-use crate::event::raw::{RawEvent, RawIncident, RawRecord};
+use crate::event::output::ErasureReceipt;
+use crate::event::raw::{RawErasure, RawEvent, RawIncident, RawRecord};
 use crate::event::reject::{Reason, Reject};
 use crate::fold::route::{Frontier, Route, Routed};
+use crate::identity::Links;
 use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
 use crate::registry::{Look, Schemas};
 
 use super::alignment::Alignment;
+use super::encoder::Encoder;
 use super::source_decoder::SourceDecoder;
 use super::{Names, brand_partition};
 
@@ -47,6 +51,8 @@ pub struct RouteSettings {
     pub topics: Vec<TopicSettings>,
     /// Schemas of records in Avro, if there is a registry.
     pub schemas: Option<Schemas>,
+    /// How receipts are written.
+    pub encoder: Encoder,
     /// Size of a frame at which a step ends, bytes.
     pub frame_bytes: usize,
     /// How far a source may be ahead of the slowest, milliseconds of event time.
@@ -119,11 +125,7 @@ impl RouteStage {
         frame_bytes: usize,
         person: &[u8; 16],
     ) -> &'b mut Vec<u8> {
-        let number = u64::from_le_bytes([
-            person[8], person[9], person[10], person[11], person[12], person[13], person[14], person[15],
-        ]);
-        let at = (number % builders.len() as u64) as usize;
-        let items = &mut builders[at].items;
+        let items = &mut builders[person_partition(person, builders.len())].items;
         *is_full |= items.len() >= frame_bytes;
         items
     }
@@ -139,11 +141,14 @@ impl RouteStage {
             return Err(Reject::new(Reason::Future, "event_time"));
         }
         let place = frontier.place(raw.event_time);
+        // Headers are looked at only where they can make a difference.
+        let is_late = place - raw.event_time >= self.settings.topic(raw.topic).late_memory_ms;
+        let was_sent_again = is_late && record.headers.headers().iter().any(|(name, _)| name == REPLAYED);
         let (builders, is_full) = (&mut self.builders, &mut self.is_full);
         let frame_bytes = self.settings.frame_bytes;
-        let routed = self
-            .route
-            .event(raw, place, false, |person| Self::person_items(builders, is_full, frame_bytes, person));
+        let routed = self.route.event(raw, place, was_sent_again, |person| {
+            Self::person_items(builders, is_full, frame_bytes, person)
+        });
         frontier.raise(raw.event_time, timestamp, self.settings.topic(raw.topic).out_of_orderness_ms);
         Ok(routed)
     }
@@ -166,15 +171,14 @@ impl RouteStage {
                 Ok(Routed::Logged)
             }
             Ok(RawRecord::Link(link)) => {
-                self.route.links.insert(link);
+                self.route.links.insert_from(link, from.partition);
                 Ok(Routed::Logged)
             }
             Ok(RawRecord::Erasure(erasure)) => {
-                for key in self.route.erasure(&erasure).keys {
-                    let (builders, is_full) = (&mut self.builders, &mut self.is_full);
-                    let items = Self::person_items(builders, is_full, self.settings.frame_bytes, &key);
-                    put_other(items, ItemKind::Erasure, erasure.requested_time, &key, 0);
-                }
+                self.erasure(&erasure, out);
+                Ok(Routed::Logged)
+            }
+            Err(_) if topic == Topic::IdentityLinks && forget_device(&mut self.route.links, record) => {
                 Ok(Routed::Logged)
             }
             Err(reject) => Err(reject),
@@ -202,6 +206,36 @@ impl RouteStage {
                 out.push(self.aside("dead-letters", from, record, more));
             }
         }
+    }
+
+    /// Passes an erasure on to the partitions of whom it is about, removes the links and says so in a receipt.
+    fn erasure(&mut self, erasure: &RawErasure, out: &mut Vec<Outgoing>) {
+        let erase = self.route.erasure(erasure);
+        for key in &erase.keys {
+            let (builders, is_full) = (&mut self.builders, &mut self.is_full);
+            let items = Self::person_items(builders, is_full, self.settings.frame_bytes, key);
+            put_other(items, ItemKind::Erasure, erasure.requested_time, key, 0);
+        }
+        let links: Arc<str> = Arc::from(self.settings.names.source(Topic::IdentityLinks));
+        out.extend(erase.tombstones.into_iter().map(|(device, partition)| Outgoing {
+            topic: Arc::clone(&links),
+            partition: Some(partition),
+            key: Some(device.into_bytes()),
+            value: Vec::new(),
+            headers: Vec::new(),
+        }));
+        let partition = erase.keys.first().map_or(0, |key| person_partition(key, self.builders.len()));
+        let receipt = ErasureReceipt {
+            request_id: erasure.request_id.clone(),
+            received_time: self.now.0,
+            done_time: self.now.0,
+            partition: partition as i32,
+            pairs_deleted: None,
+            events_dropped: None,
+            links_removed: erase.links as i64,
+        };
+        let topic = self.settings.encoder.topic(&self.settings.names, "erasure-receipts");
+        out.push(topic.record(&receipt.key(), &receipt));
     }
 
     fn aside(
@@ -251,8 +285,21 @@ impl RouteStage {
     }
 }
 
+/// The partition of a person or device among so many.
+fn person_partition(key: &[u8; 16], partitions: usize) -> usize {
+    let number = u64::from_le_bytes([key[8], key[9], key[10], key[11], key[12], key[13], key[14], key[15]]);
+    (number % partitions as u64) as usize
+}
+
+/// Whether a record of the topic of links is a tombstone, whose device is forgotten then: its key is the device's
+/// id.
+pub fn forget_device(links: &mut Links, record: &RecordRef<'_>) -> bool {
+    let device = record.key.filter(|_| record.value.is_empty()).and_then(|key| std::str::from_utf8(key).ok());
+    device.map(|device| links.forget_device(device)).is_some()
+}
+
 /// The frontier that stands with a position.
-fn committed_frontier(position: &Position) -> Option<Frontier> {
+pub fn committed_frontier(position: &Position) -> Option<Frontier> {
     position.metadata.strip_prefix("f1:")?.parse().ok().map(Frontier::restored)
 }
 

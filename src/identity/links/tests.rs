@@ -81,7 +81,8 @@ fn an_erasure_ends_the_links_of_a_person_from_its_time_on() {
     assert_eq!(links.in_force("tablet", 19).map(|found| found.0), Some("ann"));
     assert_eq!(links.in_force("tablet", 30).map(|found| found.0), Some("bob"));
     assert_eq!(links.in_force("watch", 50).map(|found| found.0), Some("ann"), "linked anew");
-    assert!(links.end_person("ann", 30) == EndedLinks::default(), "nothing is left to end");
+    assert!(links.end_person("ann", 30) == ended, "a step that is done again asks for the same");
+    assert!(links.end_person("ann", 40) == EndedLinks::default(), "nothing is left to end");
 
     links.insert(link("phone ann A 29"));
     assert_eq!(owners(&links, &[29, 30]), "ann -", "learnt late, but of before");
@@ -93,11 +94,21 @@ fn an_erasure_ends_the_links_of_a_person_from_its_time_on() {
 fn an_erasure_ends_the_links_of_a_device_from_its_time_on() {
     let mut links = links("phone ann A 10, tv bob A 10");
     assert_eq!(links.end_device("phone", 10), 0, "the link is not of before");
-    assert_eq!(links.end_device("phone", 30), 1);
+    assert_eq!([links.end_device("phone", 30), links.end_device("phone", 30)], [1, 1]);
     assert_eq!(links.end_device("phone", 40), 0);
     assert_eq!(links.end_device("unknown", 30), 0);
     assert_eq!(owners(&links, &[9, 10, 29, 30, 99]), "- ann ann - -");
     assert_eq!(links.in_force("tv", 99).map(|found| found.0), Some("bob"));
+}
+
+#[test]
+fn a_tombstone_goes_where_the_ended_link_stands_unless_a_newer_one_would_go_with_it() {
+    let mut links = links("tv ann A 10, tv bob A 20");
+    links.insert_from(link("phone ann A 10"), 3);
+    assert_eq!([links.ended_in("phone"), links.ended_in("unknown")], [None; 2], "it is in force");
+    links.end_person("ann", 30);
+    links.end_device("tv", 15);
+    assert_eq!([links.ended_in("phone"), links.ended_in("tv")], [Some(3), None]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use super::inquiry::{Answer, Inquiry};
 use super::source::is_passing;
 use super::{CALL_WAIT, Connection, failure, failure_code};
-use crate::log::{LogError, Record, TopicPartition};
+use crate::log::{LogError, Position, Record, TopicPartition};
 
 /// A topic to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,6 +226,30 @@ pub fn reading_group(group: &str) -> String {
 /// # Errors
 /// When they cannot be read.
 pub fn read_topic(connection: &Connection, topic: &str) -> Result<Vec<Vec<Record>>, LogError> {
+    let mut records = Vec::new();
+    each_record(connection, topic, |record| {
+        let partition = usize::try_from(record.from.partition).unwrap_or(0);
+        if records.len() <= partition {
+            records.resize_with(partition + 1, Vec::new);
+        }
+        if let Some(records) = records.get_mut(partition) {
+            records.push(record);
+        }
+        Ok::<(), LogError>(())
+    })?;
+    Ok(records)
+}
+
+/// Takes each committed record of a topic that is there now, one partition's in the order of offsets. What
+/// comes later is not read, even if `each` causes it.
+///
+/// # Errors
+/// When they cannot be read, or `each` fails.
+pub fn each_record<E: From<LogError>>(
+    connection: &Connection,
+    topic: &str,
+    mut each: impl FnMut(Record) -> Result<(), E>,
+) -> Result<(), E> {
     let doing = format!("reading topic {topic}");
     let failed = |error: KafkaError| failure(&doing, &error);
     let mut config = connection.config();
@@ -233,36 +257,78 @@ pub fn read_topic(connection: &Connection, topic: &str) -> Result<Vec<Vec<Record
         .set("group.id", reading_group(&connection.group))
         .set("isolation.level", "read_committed")
         .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true");
+        .set("enable.partition.eof", "true")
+        // How long the end of a partition is waited for.
+        .set("fetch.wait.max.ms", "10");
     let consumer: BaseConsumer = config.create().map_err(failed)?;
     let count = {
         let metadata = consumer.fetch_metadata(Some(topic), CALL_WAIT).map_err(failed)?;
         metadata.topics().first().map_or(0, |topic| topic.partitions().len())
     };
+    let mut ends = Vec::new();
     {
         let mut list = TopicPartitionList::new();
         for partition in 0..count as i32 {
+            ends.push(Some(consumer.fetch_watermarks(topic, partition, CALL_WAIT).map_err(failed)?.1));
             list.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
         }
         consumer.assign(&list).map_err(failed)?;
     }
     let name: Arc<str> = Arc::from(topic);
-    let mut records = vec![Vec::new(); count];
-    let mut ended = 0;
-    while ended < count {
-        match consumer.poll(CALL_WAIT) {
-            None => return Err(LogError::Unavailable { doing, cause: "no answer in time".to_owned() }),
-            Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
-            Some(Err(error)) if is_passing(&error) => {}
-            Some(Err(error)) => return Err(failed(error)),
+    while ends.iter().any(Option::is_some) {
+        let partition = match consumer.poll(CALL_WAIT) {
+            None => return Err(LogError::Unavailable { doing, cause: "no answer in time".to_owned() }.into()),
+            Some(Err(KafkaError::PartitionEOF(partition))) => partition,
+            Some(Err(error)) if is_passing(&error) => continue,
+            Some(Err(error)) => return Err(failed(error).into()),
             Some(Ok(message)) => {
-                if let Some(partition) = records.get_mut(message.partition() as usize) {
-                    partition.push(owned(&name, &message));
+                let (partition, next) = (message.partition(), message.offset() + 1);
+                let Some(Some(end)) = ends.get(partition as usize).copied() else { continue };
+                if next <= end {
+                    each(owned(&name, &message))?;
                 }
+                if next < end {
+                    continue;
+                }
+                partition
             }
+        };
+        // The end of a partition, or what stands there now.
+        if let Some(end) = ends.get_mut(partition as usize) {
+            *end = None;
         }
     }
-    Ok(records)
+    Ok(())
+}
+
+/// The committed positions of a group in whole topics, without joining it.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn positions(
+    connection: &Connection,
+    group: &str,
+    topics: &[&str],
+) -> Result<BTreeMap<TopicPartition, Position>, LogError> {
+    let doing = format!("asking for the committed positions of group {group}");
+    let failed = |error: KafkaError| failure(&doing, &error);
+    let consumer: BaseConsumer = connection.config().set("group.id", group).create().map_err(failed)?;
+    let mut list = TopicPartitionList::new();
+    for (topic, state) in topics.iter().zip(topic_states(connection, topics)?) {
+        if let TopicState::Partitions(count) = state {
+            list.add_partition_range(topic, 0, count - 1);
+        }
+    }
+    let committed = consumer.committed_offsets(list, CALL_WAIT).map_err(failed)?;
+    let mut positions = BTreeMap::new();
+    for element in committed.elements() {
+        element.error().map_err(failed)?;
+        if let Offset::Offset(next) = element.offset() {
+            let of = TopicPartition { topic: Arc::from(element.topic()), partition: element.partition() };
+            positions.insert(of, Position { next, metadata: element.metadata().to_owned() });
+        }
+    }
+    Ok(positions)
 }
 
 fn owned(topic: &Arc<str>, message: &BorrowedMessage<'_>) -> Record {

@@ -84,10 +84,32 @@ impl Publisher<KafkaSource> for KafkaPublisher {
         let Some(membership) = source.membership() else {
             return Err(LogError::Stale { cause: "the group gave the partitions to others".to_owned() });
         };
+        self.in_transaction(|publisher| publisher.send_and_commit(outputs, commits, &membership))
+    }
+}
+
+impl KafkaPublisher {
+    /// Publishes records in a transaction of their own, each with a timestamp of its own if it has one.
+    ///
+    /// # Errors
+    /// As for a step: unless the outcome is unknown, none of them is there.
+    pub fn publish_records(&mut self, records: &[(Outgoing, Option<i64>)]) -> Result<(), LogError> {
+        self.in_transaction(|publisher| {
+            records.iter().try_for_each(|(record, timestamp_ms)| publisher.send(record, *timestamp_ms))?;
+            publisher.flush();
+            publisher.producer.commit_transaction(CALL_WAIT)
+        })
+    }
+
+    /// Begins a transaction and aborts it if what must end in its commit fails.
+    fn in_transaction(
+        &mut self,
+        commit: impl FnOnce(&KafkaPublisher) -> Result<(), KafkaError>,
+    ) -> Result<(), LogError> {
         let context = self.producer.client().context();
         *context.failed.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.producer.begin_transaction().map_err(|error| indefinite(&error))?;
-        let Err(error) = self.send_and_commit(outputs, commits, &membership) else { return Ok(()) };
+        let Err(error) = commit(self) else { return Ok(()) };
         // An abort purges what is not sent yet, which then fails too.
         let failed = context.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         if !must_abort(&error) || self.producer.abort_transaction(CALL_WAIT).is_err() {
@@ -103,9 +125,7 @@ impl Publisher<KafkaSource> for KafkaPublisher {
             _ => LogError::Aborted { cause: format!("{doing}: {error}") },
         })
     }
-}
 
-impl KafkaPublisher {
     fn send_and_commit(
         &self,
         outputs: &[&Outgoing],
@@ -113,7 +133,7 @@ impl KafkaPublisher {
         membership: &ConsumerGroupMetadata,
     ) -> Result<(), KafkaError> {
         for output in outputs {
-            self.send(output)?;
+            self.send(output, None)?;
         }
         self.flush();
         let mut offsets = TopicPartitionList::new();
@@ -130,12 +150,18 @@ impl KafkaPublisher {
         self.producer.commit_transaction(CALL_WAIT)
     }
 
-    fn send(&self, output: &Outgoing) -> Result<(), KafkaError> {
+    fn send(&self, output: &Outgoing, timestamp_ms: Option<i64>) -> Result<(), KafkaError> {
         let mut headers = OwnedHeaders::new_with_capacity(output.headers.len());
         for (key, value) in &output.headers {
             headers = headers.insert(Header { key, value: Some(value) });
         }
-        let mut record = BaseRecord::<[u8], [u8]>::to(&output.topic).payload(&output.value);
+        let mut record = BaseRecord::<[u8], [u8]>::to(&output.topic);
+        if !output.value.is_empty() {
+            record = record.payload(&output.value);
+        }
+        if let Some(timestamp_ms) = timestamp_ms {
+            record = record.timestamp(timestamp_ms);
+        }
         if let Some(key) = &output.key {
             record = record.key(key);
         }

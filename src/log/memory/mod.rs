@@ -100,6 +100,18 @@ struct State {
     clock_ms: i64,
 }
 
+impl State {
+    /// Appends a record to a partition that is there.
+    fn append(&mut self, output: Outgoing, partition: usize, timestamp_ms: i64) {
+        let Outgoing { topic, key, value, headers, .. } = output;
+        let log = self.topics.get_mut(&topic).and_then(|topic| topic.get_mut(partition));
+        let log = log.expect("the target was looked up");
+        let from = TopicPartition { topic, partition: partition as i32 };
+        let (offset, timestamp_ms) = (log.end(), Some(timestamp_ms));
+        log.records.push(Record { from, offset, timestamp_ms, key, value, headers });
+    }
+}
+
 /// A log in memory. Clones are handles on the same log.
 #[derive(Clone, Default)]
 pub struct MemoryLog {
@@ -118,20 +130,21 @@ impl MemoryLog {
 
     /// Appends a record outside any transaction, as a producer of source records does.
     pub fn append(&self, topic: &str, partition: usize, timestamp_ms: i64, value: &[u8]) {
-        let mut state = self.lock();
-        let from = TopicPartition { topic: Arc::from(topic), partition: partition as i32 };
-        let log = state.topics.get_mut(topic).and_then(|topic| topic.get_mut(partition));
-        let log = log.expect("the topic has this partition");
-        let offset = log.end();
-        let timestamp_ms = Some(timestamp_ms);
-        log.records.push(Record {
-            from,
-            offset,
-            timestamp_ms,
+        let output = Outgoing {
+            topic: Arc::from(topic),
+            partition: i32::try_from(partition).ok(),
             key: None,
             value: value.to_vec(),
             headers: Vec::new(),
-        });
+        };
+        self.append_record(output, timestamp_ms);
+    }
+
+    /// The same for a record with a key, headers, or a partition by its key.
+    pub fn append_record(&self, output: Outgoing, timestamp_ms: i64) {
+        let mut state = self.lock();
+        let partition = target(&state, &output).expect("the topic has this partition");
+        state.append(output, partition, timestamp_ms);
     }
 
     /// All records of a topic that are kept, by partition.
@@ -259,13 +272,7 @@ impl Records for MemoryRecords {
     fn next(&mut self) -> Option<RecordRef<'_>> {
         let record = self.records.get(self.taken)?;
         self.taken += 1;
-        Some(RecordRef {
-            offset: record.offset,
-            timestamp_ms: record.timestamp_ms,
-            key: record.key.as_deref(),
-            value: &record.value,
-            headers: record,
-        })
+        Some(record.as_ref())
     }
 }
 
@@ -476,14 +483,9 @@ impl Publisher<MemorySource> for MemoryPublisher {
             group.positions.insert(commit.of.clone(), commit.position.clone());
         }
         state.clock_ms += 1;
-        let timestamp_ms = Some(state.clock_ms);
+        let timestamp_ms = state.clock_ms;
         for (output, partition) in outputs.iter().zip(targets) {
-            let from = TopicPartition { topic: Arc::clone(&output.topic), partition: partition as i32 };
-            let Outgoing { topic, key, value, headers, .. } = (*output).clone();
-            let log = state.topics.get_mut(&topic).and_then(|topic| topic.get_mut(partition));
-            let log = log.expect("the target was looked up");
-            let offset = log.end();
-            log.records.push(Record { from, offset, timestamp_ms, key, value, headers });
+            state.append((*output).clone(), partition, timestamp_ms);
         }
         if fault == Some(Fault::LostAfter) {
             return Err(LogError::Unknown { cause: "injected".to_owned() });
