@@ -8,61 +8,18 @@
 //! - Faults are injected by the number of the call: a commit fails before it takes effect (`Aborted` or
 //!   `Unknown`) or after (`Unknown`), the start of a publisher or a call of a reader fails (`Unavailable`).
 
+mod faults;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use self::faults::CallFaults;
+pub use self::faults::{Call, Fault};
 use super::{
     Commit, Handed, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Record, RecordRef, Records,
     Source, TopicPartition,
 };
-
-/// What happens to a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It is aborted, and the publisher is told.
-    Abort,
-    /// It is aborted, and the publisher is not told.
-    LostBefore,
-    /// It is committed, and the publisher is not told.
-    LostAfter,
-}
-
-/// What may fail by injection, apart from steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// A publisher starts.
-    Publisher,
-    /// Records or changes of the group are asked for.
-    Next,
-    /// A partition is to be read from somewhere.
-    ReadFrom,
-    /// A partition is to be read no longer.
-    Pause,
-    /// Committed positions are asked for.
-    Committed,
-}
-
-type CallFault = Box<dyn FnMut(Call) -> bool + Send>;
-
-/// Calls that fail by injection; none by default.
-#[derive(Default)]
-struct CallFaults(Option<CallFault>);
-
-impl CallFaults {
-    fn check(&mut self, call: Call) -> Result<(), LogError> {
-        if self.0.as_mut().is_some_and(|fails| fails(call)) {
-            return Err(LogError::Unavailable { doing: format!("{call:?}"), cause: "injected".to_owned() });
-        }
-        Ok(())
-    }
-}
-
-impl std::fmt::Debug for CallFaults {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CallFaults").finish_non_exhaustive()
-    }
-}
 
 #[derive(Default)]
 struct Group {
