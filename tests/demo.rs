@@ -4,10 +4,15 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::broker::{Broker, count};
+use trustline::log::kafka::Connection;
+use trustline::log::kafka::admin::{TopicState, topic_states};
+
+mod support;
 
 /// The demo, killed when the test ends before it.
 struct Running {
@@ -107,6 +112,55 @@ fn it_scores_and_finds_the_planted_campaign_and_stops_when_told() {
     assert!(demo.json("/ready")["ready"] == true);
     demo.tell("-INT");
     assert_eq!(demo.end().code(), Some(0));
+}
+
+#[test]
+fn on_kafka_the_stages_of_run_score_the_story_and_what_it_made_can_be_deleted() {
+    let broker = Broker::start();
+    let bootstrap = broker.bootstrap();
+    let connection = Connection::plain(&bootstrap, "test");
+    let options = ["--kafka", &bootstrap, "--persons", "3000"];
+    let demo = Running::start(&options);
+    let scored = || {
+        let brands = demo.json("/api/brands?window=1h");
+        let first = brands.as_array()?.iter().find(|brand| brand["closed"]["trust"].is_f64())?.clone();
+        Some(first)
+    };
+    let (_, after) = demo.until(Duration::from_secs(60), "a score", scored);
+    println!("the first score came after {after:?}");
+    let banners = || demo.json("/api/status")["banners"].clone();
+    assert!(
+        banners()[0].as_str().unwrap().starts_with("Planted bad: campaign brand-000-c4"),
+        "{}",
+        banners()
+    );
+    let ready = || (demo.json("/ready")["ready"] == true).then_some(());
+    demo.until(Duration::from_secs(90), "readiness", ready);
+    let status = demo.json("/api/status");
+    assert!(status["progress"]["late"].as_u64() < Some(status["progress"]["read"].as_u64().unwrap() / 100));
+    demo.tell("-INT");
+    assert_eq!(demo.end().code(), Some(0));
+    assert!(count(&connection, "trustline-demo.moments") > 0, "moments stand in their topic");
+
+    // A second story cannot go on from the first one's time.
+    let again = trustline(&options);
+    assert_eq!(again.status.code(), Some(2));
+    let told = String::from_utf8(again.stderr).unwrap();
+    assert!(told.contains(&format!("`trustline demo --kafka {bootstrap} --delete` deletes them")), "{told}");
+
+    assert!(trustline(&["--kafka", &bootstrap, "--delete"]).status.success());
+    let states =
+        || topic_states(&connection, &["trustline-demo.moments", "trustline-demo.clickstream"]).unwrap();
+    assert!(states().iter().all(|state| *state == TopicState::Missing), "{:?}", states());
+    assert!(
+        trustline(&["--kafka", &bootstrap, "--delete"]).status.success(),
+        "nothing to delete is no failure"
+    );
+}
+
+fn trustline(options: &[&str]) -> Output {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_trustline"));
+    run.args(["demo", "--listen", "127.0.0.1:0"]).args(options).stdin(Stdio::null()).output().unwrap()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What surrounds the stages of `run`: HTTP, signals, the watchdog and the end.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -47,6 +48,8 @@ pub(super) struct Process {
     pub(super) health: Arc<Health>,
     /// What the stages show.
     pub(super) board: Arc<Board>,
+    /// Where it listens.
+    pub(super) listen: SocketAddr,
     has_ended: Arc<AtomicBool>,
     runtime: Runtime,
 }
@@ -87,7 +90,8 @@ impl Process {
         let served = Served { view, registry, not_ready: Arc::new(move || reasons.reasons()) };
         runtime.spawn(serve(listener, served, std::future::pending()));
 
-        let process = Process { stop: Arc::default(), health, board, has_ended: Arc::default(), runtime };
+        let process =
+            Process { stop: Arc::default(), health, board, listen, has_ended: Arc::default(), runtime };
         process.obey_signals().map_err(failed)?;
         process.watch(millis(run.shutdown_limit_ms));
         Starting {
@@ -195,8 +199,5 @@ fn show(health: &Health, board: &Board, reasons: Vec<String>) {
         }
     }
     progress.frontier = progress.frontier.filter(|_| has_frontier);
-    board.metrics().progress(&progress);
-    let mut view = board.view();
-    view.progress(progress);
-    view.banners = reasons;
+    board.progress(progress, reasons);
 }

@@ -78,7 +78,11 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     outcome
 }
 
-fn work(
+/// Runs stages until the process is to end.
+///
+/// # Errors
+/// When the cluster is not as it must be, or a stage cannot go on.
+pub(super) fn work(
     stages: &[StageName],
     mut assembly: Assembly,
     connection: &Connection,

@@ -109,7 +109,14 @@ impl Config {
         // Over the whole defaults: a section that stands in two places may have two sets of them.
         let mut whole = serde_json::to_value(Settings::default())?;
         overrides::merge(&mut whole, &tree.to_json());
-        let settings: Settings = serde_json::from_value(whole)?;
+        Config::of(serde_json::from_value(whole)?)
+    }
+
+    /// A configuration of settings that a program has put together.
+    ///
+    /// # Errors
+    /// When an override fits no pattern.
+    pub fn of(settings: Settings) -> Result<Config, serde_json::Error> {
         let rules = overrides::resolve(&settings.patterns, &settings.overrides)?;
         let topics = Topic::ALL.iter().map(|topic| TopicSettings::of(*topic, &settings)).collect();
         let mut config = Config { settings, rules, topics, hash: ConfigHash([0; 16]) };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::metrics::Metrics;
-use super::view::{LiveView, MOMENTS_MAX};
+use super::view::{LiveView, MOMENTS_MAX, Progress};
 use crate::event::output::{BrandTrust, PatternTrust, TrustAlert, TrustMoment};
 use crate::log::TopicPartition;
 
@@ -23,16 +23,48 @@ pub enum Published {
     Alert(TrustAlert),
 }
 
+/// Someone who hears everything that is published, and has something to say about it above the page.
+pub trait Audience: Send {
+    /// Hears a record.
+    fn hear(&mut self, record: &Published);
+
+    /// What it says when the pipeline has come so far, milliseconds of event time.
+    fn banners(&self, frontier: Option<i64>) -> Vec<String>;
+}
+
 /// The page's view and the metrics of what was published.
 pub struct Board {
     view: Arc<Mutex<LiveView>>,
     metrics: Mutex<Metrics>,
+    audience: Mutex<Option<Box<dyn Audience>>>,
 }
 
 impl Board {
     /// A board that fills a view and metrics.
     pub fn new(view: Arc<Mutex<LiveView>>, metrics: Metrics) -> Board {
-        Board { view, metrics: Mutex::new(metrics) }
+        Board { view, metrics: Mutex::new(metrics), audience: Mutex::default() }
+    }
+
+    /// From now on it has this audience.
+    pub fn seat(&self, audience: Box<dyn Audience>) {
+        *self.audience() = Some(audience);
+    }
+
+    fn audience(&self) -> MutexGuard<'_, Option<Box<dyn Audience>>> {
+        self.audience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows how far the pipeline is, and `more` banners below those of the audience.
+    pub fn progress(&self, progress: Progress, more: Vec<String>) {
+        self.metrics().progress(&progress);
+        let audience = self.audience();
+        let mut banners =
+            audience.as_ref().map_or_else(Vec::new, |audience| audience.banners(progress.frontier));
+        drop(audience);
+        banners.extend(more);
+        let mut view = self.view();
+        view.progress(progress);
+        view.banners = banners;
     }
 
     /// The view.
@@ -60,6 +92,9 @@ impl Board {
             }
         }
         drop(view);
+        if let Some(audience) = &mut *self.audience() {
+            records.iter().for_each(|record| audience.hear(record));
+        }
         if old {
             return;
         }

@@ -58,6 +58,41 @@ impl Drop for Broker {
     }
 }
 
+/// A schema registry that goes with the test.
+pub struct Registry {
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Registry {
+    /// Starts one.
+    pub fn start() -> Registry {
+        let registry = Registry { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        let output = registry.script("start");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "the registry did not start: {told}");
+        registry
+    }
+
+    fn script(&self, command: &str) -> std::process::Output {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/registry/registry");
+        let mut run = Command::new(script);
+        run.arg(command).args(["--port", &self.port.to_string(), "--dir"]).arg(self.dir.path());
+        run.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/apis/ccompat/v7", self.port)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.script("stop");
+    }
+}
+
 /// A port of which the next one is free too.
 pub fn free_port() -> u16 {
     for _ in 0..100 {

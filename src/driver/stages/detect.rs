@@ -22,6 +22,10 @@ use super::{Names, brand_partition};
 /// provisional mark and every close is one.
 const TELL_EVERY_MS: i64 = 5 * MINUTE_MS;
 
+/// Windows in one record of partials, most of them some 300 bytes: a frontier that passes weeks at once, as when an
+/// outage is caught up with, closes more than fit into a record.
+const WINDOWS_MAX: usize = 500;
+
 /// Settings of the stage.
 #[derive(Clone)]
 pub struct DetectSettings {
@@ -87,30 +91,41 @@ impl DetectStage {
         &self.partitions
     }
 
-    fn partials(&mut self, of: &TopicPartition, frontier: i64, out: &mut Vec<Outgoing>) {
+    /// Tells `score` what was counted up to `frontier`. Until all of it is told, the frontier `before` stands.
+    fn partials(&mut self, of: &TopicPartition, before: Option<i64>, frontier: i64, out: &mut Vec<Outgoing>) {
         let count = self.settings.brand_partitions;
+        let earliest = self.output.windows.iter().map(|window| window.start).min();
+        let before = before.or(earliest).unwrap_or(frontier);
         let mut by_partition: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         for window in self.output.windows.drain(..) {
             by_partition[brand_partition(&window.brand, count) as usize].push(window);
         }
         let pipeline = std::mem::take(&mut self.output.pipeline);
-        for (number, windows) in by_partition.into_iter().enumerate() {
-            let partial = Partial::Windows {
-                partition: of.partition as u32,
-                partitions: self.settings.person_partitions as u32,
-                frontier,
-                windows,
-                pipeline: pipeline.clone(),
-            };
-            let mut value = Vec::new();
-            partial.encode(&mut value);
-            out.push(Outgoing {
-                topic: self.settings.names.own("brand-partials"),
-                partition: Some(number as i32),
-                key: None,
-                value,
-                headers: Vec::new(),
-            });
+        for (number, mut windows) in by_partition.into_iter().enumerate() {
+            loop {
+                let later = windows.split_off(windows.len().min(WINDOWS_MAX));
+                let is_last = later.is_empty();
+                let partial = Partial::Windows {
+                    partition: of.partition as u32,
+                    partitions: self.settings.person_partitions as u32,
+                    frontier: if is_last { frontier } else { before },
+                    windows,
+                    pipeline: if is_last { pipeline.clone() } else { Vec::new() },
+                };
+                let mut value = Vec::new();
+                partial.encode(&mut value);
+                out.push(Outgoing {
+                    topic: self.settings.names.own("brand-partials"),
+                    partition: Some(number as i32),
+                    key: None,
+                    value,
+                    headers: Vec::new(),
+                });
+                if is_last {
+                    break;
+                }
+                windows = later;
+            }
         }
     }
 }
@@ -178,7 +193,7 @@ impl Stage for DetectStage {
             }
             self.output.moments.clear();
             if let Some(frontier) = tell {
-                self.partials(from, frontier, out);
+                self.partials(from, before, frontier, out);
             }
         }
         Ok(())

@@ -113,6 +113,48 @@ pub fn create_topics(connection: &Connection, plans: &[TopicPlan]) -> Result<(),
     Ok(())
 }
 
+/// Deletes topics; one that is not there is no failure.
+///
+/// # Errors
+/// At the first topic that cannot be deleted.
+pub fn delete_topics(connection: &Connection, names: &[&str]) -> Result<(), LogError> {
+    let doing = "deleting topics";
+    let failed = |error: KafkaError| failure(doing, &error);
+    let admin: AdminClient<DefaultClientContext> = connection.config().create().map_err(failed)?;
+    let options = AdminOptions::new().operation_timeout(Some(CALL_WAIT));
+    let results = runtime(doing)?.block_on(admin.delete_topics(names, &options)).map_err(failed)?;
+    deleted("topic", results, RDKafkaErrorCode::UnknownTopicOrPartition)
+}
+
+/// Deletes groups that have no member; one that is not there is no failure.
+///
+/// # Errors
+/// At the first group that cannot be deleted.
+pub fn delete_groups(connection: &Connection, names: &[&str]) -> Result<(), LogError> {
+    let doing = "deleting groups";
+    let failed = |error: KafkaError| failure(doing, &error);
+    let admin: AdminClient<DefaultClientContext> = connection.config().create().map_err(failed)?;
+    let options = AdminOptions::new().request_timeout(Some(CALL_WAIT));
+    let results = runtime(doing)?.block_on(admin.delete_groups(names, &options)).map_err(failed)?;
+    deleted("group", results, RDKafkaErrorCode::GroupIdNotFound)
+}
+
+fn deleted(
+    what: &str,
+    results: Vec<Result<String, (String, RDKafkaErrorCode)>>,
+    missing: RDKafkaErrorCode,
+) -> Result<(), LogError> {
+    for result in results {
+        match result {
+            Err((name, code)) if code != missing => {
+                return Err(failure_code(&format!("deleting {what} {name}"), code));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
 /// Feeds source records to topics, outside any transaction.
 pub struct Feeder {
     producer: ThreadedProducer<DefaultProducerContext>,
@@ -135,8 +177,24 @@ impl Feeder {
     /// # Errors
     /// When the client refuses it.
     pub fn send(&self, topic: &str, partition: i32, timestamp_ms: i64, value: &[u8]) -> Result<(), LogError> {
+        self.send_keyed(topic, partition, timestamp_ms, None, value)
+    }
+
+    /// Sends a record, with a key as compacted topics need it; waits while the queue is full.
+    ///
+    /// # Errors
+    /// When the client refuses it.
+    pub fn send_keyed(
+        &self,
+        topic: &str,
+        partition: i32,
+        timestamp_ms: i64,
+        key: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), LogError> {
         let mut record =
             BaseRecord::<[u8], [u8]>::to(topic).partition(partition).timestamp(timestamp_ms).payload(value);
+        record.key = key;
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),

@@ -110,10 +110,11 @@ impl KafkaPublisher {
         *context.failed.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.producer.begin_transaction().map_err(|error| indefinite(&error))?;
         let Err(error) = commit(self) else { return Ok(()) };
+        // An abort purges what is not sent yet, which then fails too.
+        let failed = context.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         if !must_abort(&error) || self.producer.abort_transaction(CALL_WAIT).is_err() {
             return Err(indefinite(&error));
         }
-        let failed = context.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (doing, error) = failed.map_or_else(
             || ("publishing a step".to_owned(), error),
             |(topic, error)| (format!("writing to {topic}"), error),
