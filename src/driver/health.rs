@@ -13,6 +13,8 @@ use crate::telemetry::occurrence::WorkerStuck;
 const FAILING_AFTER: Duration = Duration::from_secs(10);
 /// How long a worker may be without a partition before it counts as one that stands by.
 const JOINING_MS: i64 = 10_000;
+/// Sources that wait for slower ones are paused again and again: what does not last is in order.
+const PAUSED_AFTER_MS: i64 = 60_000;
 /// What one tick may add to the time in which a worker did not come back: see the observer's.
 const TICK_MAX: Duration = Duration::from_secs(2);
 
@@ -197,7 +199,10 @@ fn of_worker(status: &Status, now: WallTime) -> Vec<Reason> {
         );
     }
     let mut of_partitions = |code, words, todo, since: fn(&PartitionStatus) -> Option<WallTime>| {
-        if let Some((what, since)) = partitions(&shown, since) {
+        let is_passing = |since: WallTime| code == "paused" && now.0 - since.0 < PAUSED_AFTER_MS;
+        if let Some((what, since)) = partitions(&shown, since)
+            && !is_passing(since)
+        {
             push(code, format!("{what} {words}"), since, todo);
         }
     };
@@ -215,7 +220,7 @@ fn of_worker(status: &Status, now: WallTime) -> Vec<Reason> {
     );
     of_partitions(
         "paused",
-        "paused: the stage does not take their records",
+        "paused: they wait for slower sources, or for a schema",
         "see trustline_paused_partitions and the log for why",
         |partition| partition.paused,
     );

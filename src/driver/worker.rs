@@ -184,7 +184,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             return Ok(true);
         }
         self.finish()?;
-        Ok(self.publish()? || busy)
+        Ok(self.publish()? || busy || !self.due.is_empty())
     }
 
     /// Ends in good order: publishes what is pending, takes snapshots and commits their names.

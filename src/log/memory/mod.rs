@@ -164,6 +164,27 @@ impl MemoryLog {
         }
     }
 
+    /// Forgets the records of each partition that a group has processed.
+    pub fn forget(&self, topic: &str, group: &str) {
+        let mut state = self.lock();
+        let State { topics, groups, .. } = &mut *state;
+        let (Some((topic, partitions)), Some(group)) = (topics.get_key_value(topic), groups.get(group))
+        else {
+            return;
+        };
+        let mut firsts = Vec::new();
+        for partition in 0..partitions.len() as i32 {
+            let of = TopicPartition { topic: Arc::clone(topic), partition };
+            firsts.push(group.positions.get(&of).map_or(0, |position| position.next));
+        }
+        let topic = Arc::clone(topic);
+        for (partition, next) in topics.get_mut(&topic).into_iter().flatten().zip(firsts) {
+            let gone = usize::try_from(next - partition.first).unwrap_or(0).min(partition.records.len());
+            partition.records.drain(..gone);
+            partition.first += gone as i64;
+        }
+    }
+
     /// The committed position of a group.
     pub fn position(&self, group: &str, of: &TopicPartition) -> Option<Position> {
         self.lock().groups.get(group).and_then(|group| group.positions.get(of).cloned())
