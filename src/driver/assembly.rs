@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::config::{Config, Input};
 use crate::event::kinds::Topic;
+use crate::fold::detect;
 use crate::fold::route::Route;
 use crate::fold::score::Score;
-use crate::fold::{detect, score};
 use crate::identity::PseudonymKey;
+use crate::log::TopicPartition;
 use crate::registry::Schemas;
 use crate::score::settings::ScoreSettings;
-use crate::state::{Fold, StoreError};
+use crate::state::StoreError;
 
 use super::clock::WallTime;
 use super::replay::Replay;
@@ -19,7 +20,8 @@ use super::replay::load::Arrival;
 use super::stages::Names;
 use super::stages::detect::{DetectSettings, DetectStage};
 use super::stages::encoder::Encoder;
-use super::stages::recovery::{Keeper, Keeping, Past};
+use super::stages::folds::{Folds, Kept};
+use super::stages::recovery::Keeping;
 use super::stages::route::{RouteSettings, RouteStage};
 use super::stages::score::ScoreStage;
 use super::stages::source_decoder::SourceDecoder;
@@ -158,8 +160,7 @@ impl Assembly {
             brand_partitions: own.brand_partitions,
             encoder: self.encoder.clone(),
         };
-        let keeper = self.keeper(Fold::Detect, detect::FOLD_VERSION)?;
-        Ok(DetectStage::new(settings, keeper, self.past(Assembly::detect)))
+        Ok(DetectStage::new(settings, self.folds(|assembly, _| assembly.detect())?))
     }
 
     /// The score stage.
@@ -167,20 +168,23 @@ impl Assembly {
     /// # Errors
     /// When the system has no thread to give.
     pub fn score_stage(&self) -> std::io::Result<ScoreStage> {
-        let keeper = self.keeper(Fold::Score, score::FOLD_VERSION)?;
-        Ok(ScoreStage::new(self.names(), self.encoder.clone(), keeper, self.past(Assembly::score)))
+        // The first partition speaks for the pipeline as a whole.
+        let settings = |assembly: &Assembly, of: &TopicPartition| {
+            Arc::new(ScoreSettings { reports_pipeline: of.partition == 0, ..assembly.score() })
+        };
+        Ok(ScoreStage::new(&self.names(), &self.encoder, self.folds(settings)?))
     }
 
-    fn keeper(&self, fold: Fold, fold_version: u32) -> std::io::Result<Keeper> {
-        Keeper::new(fold, fold_version, self.config.hash(), self.keeping.clone())
-    }
-
-    /// Settings under this configuration or one that is kept with the snapshots.
-    fn past<S: 'static>(&self, settings: impl Fn(&Assembly) -> S + Send + Sync + 'static) -> Past<S> {
+    /// The folds of a stage, each with its settings under this configuration or one that is kept with the
+    /// snapshots.
+    fn folds<F: Kept<Settings: 'static>>(
+        &self,
+        settings: impl Fn(&Assembly, &TopicPartition) -> F::Settings + Send + Sync + 'static,
+    ) -> std::io::Result<Folds<F>> {
         let assembly = self.clone();
-        Arc::new(move |hash| {
+        let past = move |of: &TopicPartition, hash| {
             let keeping = assembly.keeping.as_ref().filter(|_| hash != assembly.config.hash());
-            let Some(keeping) = keeping else { return Ok(settings(&assembly)) };
+            let Some(keeping) = keeping else { return Ok(settings(&assembly, of)) };
             let text = keeping.store.config(hash)?;
             let config = Config::load(&Input::text(&text)).ok().filter(|config| config.hash() == hash);
             let config = config.ok_or_else(|| StoreError::Damaged {
@@ -188,8 +192,9 @@ impl Assembly {
                 cause: "this build reads another configuration in it",
             })?;
             let past = Assembly { config: Arc::new(config), ..assembly.clone() };
-            Ok(settings(&past))
-        })
+            Ok(settings(&past, of))
+        };
+        Folds::new(self.config.hash(), self.keeping.clone(), Arc::new(past))
     }
 }
 

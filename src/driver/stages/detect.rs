@@ -1,6 +1,7 @@
 //! `detect` on a log: partitions of the person events to moments and brand partials.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::codec::partial::Partial;
 use crate::driver::clock::WallTime;
@@ -9,13 +10,13 @@ use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
 use crate::fold::detect::waiting::{Flow, Partition};
-use crate::fold::detect::{Detect, Output, Settings, Tally};
+use crate::fold::detect::{Output, Tally};
 use crate::log::{Outgoing, Position, Records, TopicPartition};
 use crate::telemetry::board::{Published, Showing};
 use crate::time::MINUTE_MS;
 
 use super::encoder::Encoder;
-use super::recovery::{Keeper, Past, Start, lost};
+use super::folds::Folds;
 use super::{Names, brand_partition};
 
 /// Frontiers are told to `score` when they pass a multiple of this, milliseconds of event time: every
@@ -42,9 +43,7 @@ pub struct DetectSettings {
 /// The stage.
 pub struct DetectStage {
     settings: DetectSettings,
-    keeper: Keeper,
-    past: Past<Settings>,
-    partitions: BTreeMap<TopicPartition, Partition>,
+    folds: Folds<Partition>,
     taken_over: BTreeMap<TopicPartition, TakenOver>,
     output: Output,
     showing: Showing,
@@ -67,13 +66,11 @@ fn so_far(partition: &Partition) -> [(Flow, Tally); Topic::ALL.len()] {
 }
 
 impl DetectStage {
-    /// A stage that has no partition yet. `past`: settings of the fold under configurations that held before.
-    pub fn new(settings: DetectSettings, keeper: Keeper, past: Past<Settings>) -> DetectStage {
+    /// A stage that has no partition yet.
+    pub fn new(settings: DetectSettings, folds: Folds<Partition>) -> DetectStage {
         DetectStage {
             settings,
-            keeper,
-            past,
-            partitions: BTreeMap::new(),
+            folds,
             taken_over: BTreeMap::new(),
             output: Output::default(),
             showing: Showing::default(),
@@ -88,11 +85,12 @@ impl DetectStage {
 
     /// The partitions and their folds.
     pub fn partitions(&self) -> &BTreeMap<TopicPartition, Partition> {
-        &self.partitions
+        self.folds.all()
     }
 
     /// Tells `score` what was counted up to `frontier`. Until all of it is told, the frontier `before` stands.
     fn partials(&mut self, of: &TopicPartition, before: Option<i64>, frontier: i64, out: &mut Vec<Outgoing>) {
+        let topic = self.settings.names.own("brand-partials");
         let count = self.settings.brand_partitions;
         let earliest = self.output.windows.iter().map(|window| window.start).min();
         let before = before.or(earliest).unwrap_or(frontier);
@@ -115,7 +113,7 @@ impl DetectStage {
                 let mut value = Vec::new();
                 partial.encode(&mut value);
                 out.push(Outgoing {
-                    topic: self.settings.names.own("brand-partials"),
+                    topic: Arc::clone(&topic),
                     partition: Some(number as i32),
                     key: None,
                     value,
@@ -138,23 +136,16 @@ impl Stage for DetectStage {
         of: &TopicPartition,
         position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
-        let Start { from, state, config } = self.keeper.take(of, position)?;
-        let settings = (self.past)(config).map_err(|error| lost(of, &error))?;
-        let partition = match state {
-            Some(bytes) => Partition::read_state(settings, &bytes).map_err(|error| lost(of, &error))?,
-            None => Partition::new(Detect::new(settings)),
-        };
-        self.partitions.insert(of.clone(), partition);
+        let from = self.folds.take(of, position)?;
         let taken_over = TakenOver { from: position.map_or(0, |position| position.next), before: None };
         self.taken_over.insert(of.clone(), taken_over);
         Ok(from)
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
-        self.partitions.remove(of);
+        self.folds.release(of);
         self.taken_over.remove(of);
         self.showing.revoked(of);
-        self.keeper.release(of);
     }
 
     fn absorb(
@@ -165,13 +156,7 @@ impl Stage for DetectStage {
     ) -> Result<(), StageError> {
         let moments = self.settings.encoder.topic(&self.settings.names, "moments");
         while let Some(record) = records.next() {
-            let Some(partition) = self.partitions.get_mut(from) else { continue };
-            if let Some(config) = self.keeper.switch_at(from, record.offset) {
-                let settings = (self.past)(config).map_err(|error| lost(from, &error))?;
-                let mut state = Vec::new();
-                partition.write_state(&mut state);
-                *partition = Partition::read_state(settings, &state).map_err(|error| lost(from, &error))?;
-            }
+            let Some(partition) = self.folds.at(from, record.offset)? else { continue };
             let taken_over = self.taken_over.get_mut(from).filter(|taken| taken.from <= record.offset);
             let is_new = taken_over.is_some();
             if let Some(taken) = taken_over {
@@ -200,11 +185,11 @@ impl Stage for DetectStage {
     }
 
     fn metadata(&self, of: &TopicPartition) -> String {
-        self.keeper.metadata(of)
+        self.folds.metadata(of)
     }
 
     fn gauges(&self, of: &TopicPartition) -> Gauges {
-        let Some(partition) = self.partitions.get(of) else { return Gauges::default() };
+        let Some(partition) = self.folds.all().get(of) else { return Gauges::default() };
         let before = self.taken_over.get(of).and_then(|taken| taken.before.as_ref());
         let account = |topic: &Topic, before: &(Flow, Tally)| {
             let (flow, tally) = (partition.flow(*topic), partition.detect().tally(*topic));
@@ -225,27 +210,23 @@ impl Stage for DetectStage {
         Gauges {
             frontier: partition.frontier(),
             accounts: accounts.unwrap_or_default(),
-            snapshot: self.keeper.gauges(of),
+            snapshot: self.folds.gauges(of),
             ..Gauges::default()
         }
     }
 
     fn committed(&mut self, of: &TopicPartition, next: i64, now: WallTime) {
         self.showing.committed(of, false);
-        if let Some(partition) = self.partitions.get(of) {
-            self.keeper.committed(of, next, now, |out| partition.write_state(out));
-        }
+        self.folds.committed(of, next, now);
     }
 
     fn finish_snapshot(&mut self, of: &TopicPartition, next: i64) {
-        if let Some(partition) = self.partitions.get(of) {
-            self.keeper.finish(of, next, |out| partition.write_state(out));
-        }
+        self.folds.finish(of, next);
     }
 }
 
 impl std::fmt::Debug for DetectStage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DetectStage").field("partitions", &self.partitions.len()).finish_non_exhaustive()
+        f.debug_struct("DetectStage").field("partitions", &self.folds.all().len()).finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 pub mod alignment;
 pub mod detect;
 pub mod encoder;
+pub mod folds;
 pub mod recovery;
 pub mod route;
 pub mod score;

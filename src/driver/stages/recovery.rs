@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use backon::ExponentialBuilder;
 
 use crate::config::ConfigHash;
 use crate::driver::causes;
-use crate::driver::clock::WallTime;
+use crate::driver::clock::{Clock, SystemClock, WallTime};
 use crate::driver::status::SnapshotGauges;
 use crate::driver::worker::StageError;
 use crate::log::{Position, TopicPartition};
@@ -100,9 +100,6 @@ pub struct Keeping {
     pub rebuild: bool,
 }
 
-/// The settings of a fold under a configuration that holds now or held before.
-pub type Past<S> = Arc<dyn Fn(ConfigHash) -> Result<S, StoreError> + Send + Sync>;
-
 /// How a partition's state begins.
 #[derive(Debug)]
 pub struct Start {
@@ -118,10 +115,10 @@ struct Kept {
     provenance: Provenance,
     /// Changes of the configuration that the fold has still to come to.
     switches: VecDeque<(i64, ConfigHash)>,
-    taken: WallTime,
-    in_flight: bool,
+    /// When the last snapshot was taken.
+    taken: Option<WallTime>,
     /// When the state that is being written was taken, and its size.
-    writing: (i64, u64),
+    writing: Option<(WallTime, u64)>,
     shown: SnapshotGauges,
     /// Named no longer by this worker; deleted once the names without them are committed.
     dropped: Vec<(i64, u64)>,
@@ -190,7 +187,9 @@ impl Keeper {
             }
             let (store, keep, fold) = (Arc::clone(&keeping.store), names, self.fold);
             let partition = of.partition;
-            thread::spawn(move || store.collect(fold, partition, &keep, wall_ms() - LEFT_OVER_MS));
+            thread::spawn(move || {
+                store.collect(fold, partition, &keep, SystemClock::new().now().0 - LEFT_OVER_MS)
+            });
         }
         if provenance.configs.last().is_none_or(|(_, config)| *config != self.config) {
             provenance.configs.push((if provenance.configs.is_empty() { 0 } else { committed }, self.config));
@@ -201,10 +200,8 @@ impl Keeper {
         let held = provenance.configs.iter().rposition(|(since, _)| *since <= start).unwrap_or(0);
         let config = provenance.configs.get(held).map_or(self.config, |(_, config)| *config);
         let switches = provenance.configs.iter().skip(held + 1).copied().collect();
-        let taken = WallTime(i64::MIN);
-        let (writing, shown) = Default::default();
-        let kept =
-            Kept { provenance, switches, taken, in_flight: false, writing, shown, dropped: Vec::new() };
+        let (shown, dropped) = Default::default();
+        let kept = Kept { provenance, switches, taken: None, writing: None, shown, dropped };
         self.partitions.insert(of.clone(), kept);
         Ok(Start { from, state, config })
     }
@@ -264,7 +261,6 @@ impl Keeper {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         self.look_for_finished();
-        let in_flight = self.partitions.values().filter(|kept| kept.in_flight).count();
         let Some((keeping, _)) = &self.keeping else { return };
         let every_ms = keeping.every_ms;
         let (store, fold) = (Arc::clone(&keeping.store), self.fold);
@@ -275,17 +271,16 @@ impl Keeper {
             // What cannot be deleted now is collected when the partition is next taken over.
             thread::spawn(move || names.iter().for_each(|name| drop(store.delete(name))));
         }
-        if kept.taken.0 == i64::MIN {
+        let taken = *kept.taken.get_or_insert_with(|| {
             // Partitions that are taken over together do not take their snapshots together.
             let share = i64::from(of.partition.unsigned_abs() % 64) * every_ms / 64;
-            kept.taken = WallTime(now.0 - share);
-        }
-        let is_due = now.0 - kept.taken.0 >= every_ms && kept.switches.is_empty();
-        if is_due && !kept.in_flight && in_flight < QUEUE {
-            kept.taken = now;
+            WallTime(now.0 - share)
+        });
+        let is_due = now.0 - taken.0 >= every_ms && kept.switches.is_empty() && kept.writing.is_none();
+        if is_due && self.partitions.values().filter(|kept| kept.writing.is_some()).count() < QUEUE {
             let mut state = Vec::new();
             write(&mut state);
-            self.submit(of, next, state);
+            self.submit(of, next, now, state);
         }
     }
 
@@ -298,19 +293,20 @@ impl Keeper {
             let mut state = Vec::new();
             write(&mut state);
             let written = keeping.store.put(&self.header(of, next), &state);
-            self.writes(of, &state);
+            self.writes(of, SystemClock::new().now(), &state);
             self.finished(of.clone(), written);
         }
     }
 
-    fn submit(&mut self, of: &TopicPartition, next: i64, state: Vec<u8>) {
+    fn submit(&mut self, of: &TopicPartition, next: i64, now: WallTime, state: Vec<u8>) {
         let header = self.header(of, next);
-        self.writes(of, &state);
+        self.writes(of, now, &state);
         match &self.keeping {
             Some((_, Some(writer))) => {
-                let taken = writer.submit(of.clone(), header, state).is_ok();
-                if let Some(kept) = self.partitions.get_mut(of) {
-                    kept.in_flight = taken;
+                if writer.submit(of.clone(), header, state).is_err()
+                    && let Some(kept) = self.partitions.get_mut(of)
+                {
+                    kept.writing = None;
                 }
             }
             Some((keeping, None)) => {
@@ -321,9 +317,9 @@ impl Keeper {
         }
     }
 
-    fn writes(&mut self, of: &TopicPartition, state: &[u8]) {
+    fn writes(&mut self, of: &TopicPartition, now: WallTime, state: &[u8]) {
         if let Some(kept) = self.partitions.get_mut(of) {
-            kept.writing = (wall_ms(), state.len() as u64);
+            (kept.taken, kept.writing) = (Some(now), Some((now, state.len() as u64)));
         }
     }
 
@@ -339,11 +335,12 @@ impl Keeper {
 
     fn finished(&mut self, of: TopicPartition, written: Result<Name, StoreError>) {
         let Some(kept) = self.partitions.get_mut(&of) else { return };
-        kept.in_flight = false;
+        let writing = kept.writing.take();
         match written {
             Ok(name) => {
-                kept.shown =
-                    SnapshotGauges { taken_at: Some(kept.writing.0), bytes: kept.writing.1, ..kept.shown };
+                if let Some((taken, bytes)) = writing {
+                    kept.shown = SnapshotGauges { taken_at: Some(taken.0), bytes, ..kept.shown };
+                }
                 kept.dropped.extend(kept.provenance.add((name.offset, name.random)));
             }
             // It is tried again when the next is due; the ones before it stand.
@@ -383,11 +380,6 @@ fn named(fold: Fold, of: &TopicPartition, (offset, random): (i64, u64)) -> Name 
 
 fn retry() -> ExponentialBuilder {
     ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(6)
-}
-
-fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! `score` on a log: partitions of the brand partials to metrics and alerts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::codec::avro::{KnownPlan, schemas};
 use crate::codec::partial::Partial;
-use crate::config::ConfigHash;
 use crate::driver::clock::WallTime;
 use crate::driver::status::Gauges;
 use crate::driver::worker::{Stage, StageError};
@@ -14,22 +12,27 @@ use crate::event::raw::RawRecord;
 use crate::fold::detect::Taken;
 use crate::fold::score::{Mark, Score, ScoreOut};
 use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
-use crate::score::settings::ScoreSettings;
 use crate::telemetry::board::{Published, Showing};
 use crate::time::EventTime;
 
 use super::Names;
-use super::encoder::Encoder;
-use super::recovery::{Keeper, Past, Start, lost};
+use super::encoder::{Encoder, PublicTopic};
+use super::folds::Folds;
+
+/// The topics that it writes.
+struct Topics {
+    history: PublicTopic,
+    latest: PublicTopic,
+    live: PublicTopic,
+    patterns: PublicTopic,
+    alerts: PublicTopic,
+}
 
 /// The stage.
 pub struct ScoreStage {
-    names: Names,
-    encoder: Encoder,
-    keeper: Keeper,
-    past: Past<ScoreSettings>,
+    topics: Topics,
+    folds: Folds<Score>,
     incidents: KnownPlan,
-    partitions: BTreeMap<TopicPartition, Score>,
     /// The committed positions with which they were taken over.
     taken_over: BTreeMap<TopicPartition, i64>,
     output: ScoreOut,
@@ -37,17 +40,20 @@ pub struct ScoreStage {
 }
 
 impl ScoreStage {
-    /// A stage that has no partition yet. The first partition speaks for the pipeline as a whole.
-    /// `past`: settings of the fold under the configurations that hold now or held before.
-    pub fn new(names: Names, encoder: Encoder, keeper: Keeper, past: Past<ScoreSettings>) -> ScoreStage {
+    /// A stage that has no partition yet.
+    pub fn new(names: &Names, encoder: &Encoder, folds: Folds<Score>) -> ScoreStage {
+        let topic = |name: &str| encoder.topic(names, name);
         let incidents = KnownPlan::compile(schemas::BRAND_INCIDENT, Topic::BrandIncidents);
         ScoreStage {
-            names,
-            encoder,
-            keeper,
-            past,
+            topics: Topics {
+                history: topic("brand-trust"),
+                latest: topic("brand-trust-latest"),
+                live: topic("brand-trust-live"),
+                patterns: topic("pattern-trust"),
+                alerts: topic("alerts"),
+            },
+            folds,
             incidents: incidents.expect("a test reads this build's own schemas"),
-            partitions: BTreeMap::new(),
             taken_over: BTreeMap::new(),
             output: ScoreOut::default(),
             showing: Showing::default(),
@@ -60,13 +66,8 @@ impl ScoreStage {
         ScoreStage { showing, ..self }
     }
 
-    fn settings(&self, of: &TopicPartition, config: ConfigHash) -> Result<Arc<ScoreSettings>, StageError> {
-        let settings = (self.past)(config).map_err(|error| lost(of, &error))?;
-        Ok(Arc::new(ScoreSettings { reports_pipeline: of.partition == 0, ..settings }))
-    }
-
     fn fold(&mut self, from: &TopicPartition, record: RecordRef<'_>) -> Result<(), StageError> {
-        let Some(score) = self.partitions.get_mut(from) else { return Ok(()) };
+        let Some(score) = self.folds.at(from, record.offset)? else { return Ok(()) };
         let refused = |cause: String| StageError::Record {
             topic: from.topic.to_string(),
             partition: from.partition,
@@ -101,10 +102,7 @@ impl ScoreStage {
     }
 
     fn publish(&mut self, of: &TopicPartition, out: &mut Vec<Outgoing>) {
-        let topic = |name: &str| self.encoder.topic(&self.names, name);
-        let (history, latest, live) =
-            (topic("brand-trust"), topic("brand-trust-latest"), topic("brand-trust-live"));
-        let (patterns, alerts) = (topic("pattern-trust"), topic("alerts"));
+        let Topics { history, latest, live, patterns, alerts } = &self.topics;
         let output = &mut self.output;
         for record in &output.brand_trust {
             out.push(history.record(&record.key(), record));
@@ -129,22 +127,15 @@ impl Stage for ScoreStage {
         of: &TopicPartition,
         position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
-        let Start { from, state, config } = self.keeper.take(of, position)?;
-        let settings = self.settings(of, config)?;
-        let score = match state {
-            Some(bytes) => Score::read_state(settings, &bytes).map_err(|error| lost(of, &error))?,
-            None => Score::new(settings),
-        };
-        self.partitions.insert(of.clone(), score);
+        let from = self.folds.take(of, position)?;
         self.taken_over.insert(of.clone(), position.map_or(0, |position| position.next));
         Ok(from)
     }
 
     fn revoked(&mut self, of: &TopicPartition) {
-        self.partitions.remove(of);
+        self.folds.release(of);
         self.taken_over.remove(of);
         self.showing.revoked(of);
-        self.keeper.release(of);
     }
 
     fn absorb(
@@ -154,14 +145,6 @@ impl Stage for ScoreStage {
         out: &mut Vec<Outgoing>,
     ) -> Result<(), StageError> {
         while let Some(record) = records.next() {
-            if let Some(config) = self.keeper.switch_at(from, record.offset) {
-                let settings = self.settings(from, config)?;
-                if let Some(score) = self.partitions.get_mut(from) {
-                    let mut state = Vec::new();
-                    score.write_state(&mut state);
-                    *score = Score::read_state(settings, &state).map_err(|error| lost(from, &error))?;
-                }
-            }
             let is_old = self.taken_over.get(from).is_some_and(|taken_over| record.offset < *taken_over);
             self.fold(from, record)?;
             self.publish(from, out);
@@ -173,31 +156,27 @@ impl Stage for ScoreStage {
     }
 
     fn metadata(&self, of: &TopicPartition) -> String {
-        self.keeper.metadata(of)
+        self.folds.metadata(of)
     }
 
     fn gauges(&self, of: &TopicPartition) -> Gauges {
-        let frontier = self.partitions.get(of).and_then(Score::least_frontier);
+        let frontier = self.folds.all().get(of).and_then(Score::least_frontier);
         let frontier = frontier.map(|frontier| frontier.0);
-        Gauges { frontier, snapshot: self.keeper.gauges(of), ..Gauges::default() }
+        Gauges { frontier, snapshot: self.folds.gauges(of), ..Gauges::default() }
     }
 
     fn committed(&mut self, of: &TopicPartition, next: i64, now: WallTime) {
         self.showing.committed(of, false);
-        if let Some(score) = self.partitions.get(of) {
-            self.keeper.committed(of, next, now, |out| score.write_state(out));
-        }
+        self.folds.committed(of, next, now);
     }
 
     fn finish_snapshot(&mut self, of: &TopicPartition, next: i64) {
-        if let Some(score) = self.partitions.get(of) {
-            self.keeper.finish(of, next, |out| score.write_state(out));
-        }
+        self.folds.finish(of, next);
     }
 }
 
 impl std::fmt::Debug for ScoreStage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ScoreStage").field("partitions", &self.partitions.len()).finish_non_exhaustive()
+        f.debug_struct("ScoreStage").field("partitions", &self.folds.all().len()).finish_non_exhaustive()
     }
 }
