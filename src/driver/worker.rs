@@ -67,17 +67,11 @@ pub enum WorkerError {
 impl WorkerError {
     /// Whether the same may work later; nothing was lost.
     pub fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            WorkerError::Log(LogError::Unavailable { .. }) | WorkerError::Stage(StageError::Restore { .. })
-        )
+        match self {
+            WorkerError::Log(error) => error.is_passing(),
+            other => matches!(other, WorkerError::Stage(StageError::Restore { .. })),
+        }
     }
-}
-
-#[derive(Default)]
-struct Pending {
-    next: Option<i64>,
-    outputs: Vec<Outgoing>,
 }
 
 /// What must be done before more is read.
@@ -113,7 +107,8 @@ pub struct Worker<S: Source, P: Publishers<S>, T: Stage, C: Clock> {
     taken: BTreeMap<TopicPartition, i64>,
     /// What was read and not taken in, because the step was full.
     rest: Option<(TopicPartition, S::Records)>,
-    pending: BTreeMap<TopicPartition, Pending>,
+    /// Partitions whose positions are to be committed, with the outputs of what was taken in of them.
+    pending: BTreeMap<TopicPartition, Vec<Outgoing>>,
     whole: Vec<Outgoing>,
     /// A step of which nobody knows whether it was committed.
     unresolved: Option<Vec<Commit>>,
@@ -298,6 +293,11 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         }
     }
 
+    /// The committed position of a partition.
+    fn committed(&self, of: &TopicPartition) -> i64 {
+        self.assigned.get(of).and_then(Option::as_ref).map_or(0, |position| position.next)
+    }
+
     fn absorb_rest(&mut self) -> Result<bool, WorkerError> {
         let Some((from, mut records)) = self.rest.take() else { return Ok(false) };
         // What was taken in before is never taken in again, whatever the source does.
@@ -305,7 +305,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         while records.peek().is_some_and(|offset| offset < expected) {
             records.next();
         }
-        let committed = self.assigned.get(&from).and_then(Option::as_ref).map_or(0, |position| position.next);
+        let committed = self.committed(&from);
         if records.peek().is_some_and(|offset| offset < committed) {
             // Only the state is wanted of records that were processed before.
             let mut again = Taken { records: &mut records, before: committed, next: None };
@@ -316,18 +316,13 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         }
         if records.peek().is_some_and(|offset| offset >= committed) {
             let mut taken = Taken { records: &mut records, before: i64::MAX, next: None };
-            if !self.pending.contains_key(&from) {
-                self.pending.insert(from.clone(), Pending::default());
-            }
-            if let Some(pending) = self.pending.get_mut(&from) {
-                self.stage.absorb(&from, &mut taken, &mut pending.outputs)?;
-                if let Some(next) = taken.next {
-                    pending.next = Some(next);
-                    self.taken.insert(from.clone(), next);
-                }
-                if pending.next.is_none() && pending.outputs.is_empty() {
-                    self.pending.remove(&from);
-                }
+            let is_new = !self.pending.contains_key(&from);
+            let outputs = self.pending.entry(from.clone()).or_default();
+            self.stage.absorb(&from, &mut taken, outputs)?;
+            match taken.next {
+                Some(next) => drop(self.taken.insert(from.clone(), next)),
+                None if is_new && outputs.is_empty() => drop(self.pending.remove(&from)),
+                None => {}
             }
         }
         if records.peek().is_some() {
@@ -354,9 +349,8 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             }
         }
         for of in self.held.extract_if(.., |of| !held.contains(of)) {
-            let next = self.pending.get(&of).and_then(|pending| pending.next);
-            let committed = self.assigned.get(&of).and_then(Option::as_ref).map(|position| position.next);
-            self.due.push_back(Due::Read(of, next.or(committed)));
+            let next = self.taken.get(&of).copied();
+            self.due.push_back(Due::Read(of, next));
         }
         let asked = self.stage.asks_for_end(now);
         let at_end = if asked.is_empty() { asked } else { self.source.at_end(&asked) };
@@ -375,9 +369,10 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         let mut outputs: Vec<&Outgoing> = self.whole.iter().collect();
         let mut commits = Vec::new();
         for (of, pending) in &self.pending {
-            outputs.extend(&pending.outputs);
-            let standing = self.assigned.get(of).and_then(Option::as_ref).map_or(0, |position| position.next);
-            let next = pending.next.unwrap_or(standing);
+            outputs.extend(pending);
+            let committed = self.committed(of);
+            // A position names the next record to process. Where state is restored, that is ahead of the state.
+            let next = self.taken.get(of).map_or(committed, |taken| committed.max(*taken));
             commits.push(Commit {
                 of: of.clone(),
                 position: Position { next, metadata: self.stage.metadata(of) },

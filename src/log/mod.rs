@@ -206,6 +206,13 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// Whether trying the same again may help; nothing was lost.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, LogError::Unavailable { .. })
+    }
+}
+
 /// Reads the partitions that the group gives to this reader.
 ///
 /// An implementor owes:
