@@ -8,7 +8,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResourceResult, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
@@ -310,15 +310,26 @@ pub fn positions(
     group: &str,
     topics: &[&str],
 ) -> Result<BTreeMap<TopicPartition, Position>, LogError> {
-    let doing = format!("asking for the committed positions of group {group}");
-    let failed = |error: KafkaError| failure(&doing, &error);
-    let consumer: BaseConsumer = connection.config().set("group.id", group).create().map_err(failed)?;
+    let consumer = connection.config().set("group.id", group).create();
+    let consumer: BaseConsumer = consumer
+        .map_err(|error| failure(&format!("asking for the committed positions of group {group}"), &error))?;
     let mut list = TopicPartitionList::new();
     for (topic, state) in topics.iter().zip(topic_states(connection, topics)?) {
         if let TopicState::Partitions(count) = state {
             list.add_partition_range(topic, 0, count - 1);
         }
     }
+    committed_positions(&consumer, group, list)
+}
+
+/// The committed positions of a group in these partitions.
+pub(super) fn committed_positions<C: ConsumerContext + 'static>(
+    consumer: &BaseConsumer<C>,
+    group: &str,
+    list: TopicPartitionList,
+) -> Result<BTreeMap<TopicPartition, Position>, LogError> {
+    let doing = format!("asking for the committed positions of group {group}");
+    let failed = |error: KafkaError| failure(&doing, &error);
     let committed = consumer.committed_offsets(list, CALL_WAIT).map_err(failed)?;
     let mut positions = BTreeMap::new();
     for element in committed.elements() {

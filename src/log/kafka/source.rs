@@ -13,6 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMe
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
+use super::admin::committed_positions;
 use super::batch::{KafkaRecords, Message, Queue, cached_end, forward, stable_ends};
 use super::{CALL_WAIT, Connection, failure};
 use crate::config::sections::LostOffsets;
@@ -93,8 +94,6 @@ pub struct KafkaSource {
     queue: Queue,
     consumer: Arc<BaseConsumer<Context>>,
     group: String,
-    /// Whether it logs in with tokens, which expire.
-    has_tokens: bool,
     lost_offsets: LostOffsets,
     reading: BTreeMap<TopicPartition, Reading>,
     /// Names of the client's topic handles.
@@ -150,7 +149,6 @@ impl KafkaSource {
             queue,
             consumer: Arc::new(consumer),
             group: group.to_owned(),
-            has_tokens: connection.has_tokens(),
             lost_offsets,
             reading: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -182,9 +180,9 @@ impl KafkaSource {
                 return Err(LogError::Fatal { doing, cause });
             }
             Some(Err(error)) if is_passing(&error) => {}
-            // The client asks for a token long before the old one expires, and again if it gets none.
+            // Tokens expire: the client asks for one long before the old one expires, and again if it gets none.
             Some(Err(error))
-                if self.has_tokens
+                if self.connection.has_tokens()
                     && error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) =>
             {
                 let doing = "asking for a token or logging in with it".to_owned();
@@ -229,25 +227,12 @@ impl KafkaSource {
         consumer: &BaseConsumer<C>,
         of: &[TopicPartition],
     ) -> Result<Vec<Option<Position>>, LogError> {
-        let doing = format!("asking for the committed positions of group {}", self.group);
-        let failed = |error: KafkaError| failure(&doing, &error);
         let mut list = TopicPartitionList::new();
         for partition in of {
             list.add_partition(&partition.topic, partition.partition);
         }
-        let committed = consumer.committed_offsets(list, CALL_WAIT).map_err(failed)?;
-        of.iter()
-            .map(|of| {
-                let Some(element) = committed.find_partition(&of.topic, of.partition) else {
-                    return Ok(None);
-                };
-                element.error().map_err(failed)?;
-                Ok(match element.offset() {
-                    Offset::Offset(next) => Some(Position { next, metadata: element.metadata().to_owned() }),
-                    _ => None,
-                })
-            })
-            .collect()
+        let mut positions = committed_positions(consumer, &self.group, list)?;
+        Ok(of.iter().map(|of| positions.remove(of)).collect())
     }
 
     /// The committed positions, checked against what the log still holds.
