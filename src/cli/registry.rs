@@ -1,17 +1,16 @@
 //! The schema registry as `run` begins with it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::Failure;
+use super::start::patiently;
 use crate::config::sections::Registry;
 use crate::driver::assembly::Assembly;
-use crate::driver::causes;
 use crate::driver::stages::encoder::Encoder;
 use crate::registry::{
-    Client, Folder, Limits, OutputIds, OutputIdsError, RegistryError, Schemas, keep_output_ids, output_ids,
+    Client, Folder, Limits, OutputIdsError, RegistryError, Schemas, keep_output_ids, output_ids,
 };
 use crate::telemetry::occurrence::SchemasNotKept;
 
@@ -33,7 +32,14 @@ pub(super) fn connect(
     let Some(client) = Client::of(&settings).map_err(Failure::usage)? else { return Ok(true) };
     let folder = Folder::of(Path::new(&settings.schemas_folder), client.url());
     let prefix = assembly.config().settings.own_topics.topic_prefix.clone();
-    let Some(ids) = patiently(&client, &folder, &prefix, stop, delayed)? else { return Ok(false) };
+    let is_passing =
+        |error: &OutputIdsError| matches!(error, OutputIdsError::Registry(RegistryError::Unavailable { .. }));
+    let ask = || output_ids(&client, &folder, &prefix);
+    let ids = patiently(stop, ASK_EVERY_MAX, is_passing, ask, delayed).map_err(|error| match error {
+        OutputIdsError::Missing(_) => Failure::usage(error),
+        OutputIdsError::Registry(_) => Failure::running(error),
+    })?;
+    let Some(ids) = ids else { return Ok(false) };
     if let Err(error) = keep_output_ids(&ids, &folder, &prefix) {
         SchemasNotKept { folder: &folder.path().display(), cause: &error }.note();
     }
@@ -61,32 +67,4 @@ fn limits(settings: &Registry) -> Limits {
         ask_every_max: ASK_EVERY_MAX,
         missing_for: MISSING_FOR,
     }
-}
-
-fn patiently(
-    client: &Client,
-    folder: &Folder,
-    prefix: &str,
-    stop: &AtomicBool,
-    mut delayed: impl FnMut(&str),
-) -> Result<Option<OutputIds>, Failure> {
-    let mut told = String::new();
-    let mut wait = Duration::from_millis(500);
-    while !stop.load(Ordering::Relaxed) {
-        match output_ids(client, folder, prefix) {
-            Ok(ids) => return Ok(Some(ids)),
-            Err(error @ OutputIdsError::Missing(_)) => return Err(Failure::usage(error)),
-            Err(error @ OutputIdsError::Registry(RegistryError::Unavailable { .. })) => {
-                let cause = causes(&error);
-                if told != cause {
-                    delayed(&cause);
-                    told = cause;
-                }
-                thread::sleep(wait);
-                wait = (wait * 2).min(ASK_EVERY_MAX);
-            }
-            Err(error) => return Err(Failure::running(error)),
-        }
-    }
-    Ok(None)
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::process::Process;
 use super::pseudonym::configured_key;
-use super::{Failure, config, registry, start};
+use super::start::{self, RETRY, patiently};
+use super::{Failure, config, registry};
 use crate::config::effective;
 use crate::config::sections::LostOffsets;
 use crate::driver::assembly::Assembly;
@@ -55,9 +56,6 @@ const STEP: Duration = Duration::from_millis(100);
 /// How long to wait before looking for a schema again, before the first step.
 const SCHEMA_WAIT: Duration = Duration::from_millis(20);
 
-/// How long to wait before a call that failed is made again.
-const RETRY: Duration = Duration::from_millis(500);
-
 /// Runs the command until it is told to stop.
 ///
 /// # Errors
@@ -93,7 +91,7 @@ pub(super) fn work(
         process.health.waits_for(why);
     };
     let look = || start::look(assembly.config(), stages, connection);
-    let found = patiently(&process.stop, look, delayed);
+    let found = patiently(&process.stop, RETRY, LogError::is_passing, look, delayed);
     let Some(found) = found.map_err(Failure::log)? else { return Ok(()) };
     let sources = start::check(assembly.config(), stages, found).map_err(Failure::usage)?;
     if !registry::connect(&mut assembly, &process.stop, delayed)? {
@@ -166,31 +164,6 @@ fn keeping(assembly: &Assembly, rebuild: bool) -> Result<Keeping, StoreError> {
     Ok(Keeping { store: Arc::new(store), every_ms, in_background: true, rebuild })
 }
 
-/// Asks until there is an answer, or none that waiting could bring; nothing if told to stop before. Each new
-/// cause is told once.
-fn patiently<T>(
-    stop: &AtomicBool,
-    mut ask: impl FnMut() -> Result<T, LogError>,
-    mut delayed: impl FnMut(&str),
-) -> Result<Option<T>, LogError> {
-    let mut told = String::new();
-    while !stop.load(Ordering::Relaxed) {
-        match ask() {
-            Ok(answer) => return Ok(Some(answer)),
-            Err(error @ LogError::Unavailable { .. }) => {
-                let cause = causes(&error);
-                if told != cause {
-                    delayed(&cause);
-                    told = cause;
-                }
-                thread::sleep(RETRY);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
-}
-
 /// What all workers of the process share.
 struct Run {
     assembly: Assembly,
@@ -237,7 +210,7 @@ impl Run {
                     let topic = names.source(Topic::IdentityLinks);
                     let read = || read_topic(&self.connection, topic);
                     let delayed = |why: &str| observer.failed(why.to_owned());
-                    match patiently(&self.stop, read, delayed)? {
+                    match patiently(&self.stop, RETRY, LogError::is_passing, read, delayed)? {
                         Some(records) => load_links(&mut route, records, &self.assembly, &self.stop),
                         None => return Ok(()),
                     }

@@ -1,10 +1,15 @@
 //! What must hold on the cluster before `run` begins: each problem names its fix.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use super::topics::{Found, find, mend, other_count};
 use crate::config::Config;
 use crate::driver::access::needed;
+use crate::driver::causes;
 use crate::driver::stages::StageName;
 use crate::driver::topics::wanted;
 use crate::event::kinds::Topic;
@@ -13,6 +18,38 @@ use crate::log::access::{Permission, Resource};
 use crate::log::kafka::Connection;
 use crate::log::kafka::inquiry::refused;
 use crate::telemetry::occurrence::TopicDrift;
+
+/// How long to wait before a call that failed is made again.
+pub(super) const RETRY: Duration = Duration::from_millis(500);
+
+/// Asks until there is an answer, or an error that waiting does not mend; nothing if told to stop before. Each
+/// new cause is told once. The waits begin with [`RETRY`] and double up to `wait_max`.
+pub(super) fn patiently<T, E: Error + 'static>(
+    stop: &AtomicBool,
+    wait_max: Duration,
+    is_passing: impl Fn(&E) -> bool,
+    mut ask: impl FnMut() -> Result<T, E>,
+    mut delayed: impl FnMut(&str),
+) -> Result<Option<T>, E> {
+    let mut told = String::new();
+    let mut wait = RETRY;
+    while !stop.load(Ordering::Relaxed) {
+        match ask() {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error) if is_passing(&error) => {
+                let cause = causes(&error);
+                if told != cause {
+                    delayed(&cause);
+                    told = cause;
+                }
+                thread::sleep(wait);
+                wait = (wait * 2).min(wait_max);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
 
 /// `run` cannot begin.
 #[derive(Debug, thiserror::Error)]
