@@ -116,15 +116,7 @@ impl Metrics {
 
     /// Takes the account of a topic. Counters only grow: an account smaller than before changes nothing.
     pub fn account(&self, topic: &str, account: &Account) {
-        for (class, now) in [
-            ("read", account.read),
-            ("applied", account.applied),
-            ("duplicate", account.duplicate),
-            ("too_late", account.too_late),
-            ("dead_lettered", account.dead_lettered),
-            ("exempt", account.exempt),
-            ("erased", account.erased),
-        ] {
+        for (class, now) in account.counters() {
             let counter = self.records.with_label_values(&[topic, class]);
             counter.inc_by(now.saturating_sub(counter.get()));
         }

@@ -201,15 +201,7 @@ impl Families {
         }
         for (topic, account) in &gauges.accounts {
             let source = topic.symbol();
-            for (class, count) in [
-                ("read", account.read),
-                ("applied", account.applied),
-                ("duplicate", account.duplicate),
-                ("too_late", account.too_late),
-                ("dead_lettered", account.dead_lettered),
-                ("exempt", account.exempt),
-                ("erased", account.erased),
-            ] {
+            for (class, count) in account.counters() {
                 self.ledger.with_label_values(&[stage, &number, source, class]).inc_by(count);
             }
             self.waiting.with_label_values(&[stage, &number, source]).set(account.waiting as i64);

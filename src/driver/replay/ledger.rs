@@ -40,6 +40,19 @@ impl Account {
         self.waiting += other.waiting;
     }
 
+    /// Its counters by name: all but what is still waiting.
+    pub fn counters(&self) -> [(&'static str, u64); 7] {
+        [
+            ("read", self.read),
+            ("applied", self.applied),
+            ("duplicate", self.duplicate),
+            ("too_late", self.too_late),
+            ("dead_lettered", self.dead_lettered),
+            ("exempt", self.exempt),
+            ("erased", self.erased),
+        ]
+    }
+
     /// Whether every record read is accounted for.
     pub fn balances(&self) -> bool {
         self.read
