@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use serde_json::json;
-use support::instances::{Instance, STAGES, Scripted, StageName, log};
+use support::instances::{Instance, Scripted, is_routed, log};
 use support::{EVENTS, OUTPUTS};
+use trustline::driver::stages::StageName;
 use trustline::event::kinds::Topic;
 use trustline::time::{DAY_MS, HOUR_MS};
 
@@ -58,7 +59,7 @@ fn run(route_instances: usize, max_lead_ms: i64) -> (usize, Vec<Vec<u8>>) {
     assert_eq!(EVERY_MS.len(), EVENTS.len());
     let clock = Scripted::default();
     let mut all = Vec::new();
-    for stage in STAGES {
+    for stage in StageName::ALL {
         let count = if stage == StageName::Route { route_instances } else { 1 };
         for number in 0..count {
             let publishers = log.publishers(&format!("{stage:?}-{number}"), |_| None);
@@ -77,11 +78,8 @@ fn run(route_instances: usize, max_lead_ms: i64) -> (usize, Vec<Vec<u8>>) {
                     most.max(worker.stage().partitions().values().map(|partition| partition.waiting()).sum());
             }
         }
-        let done = EVENTS.iter().all(|topic| {
-            let of = trustline::log::TopicPartition { topic: topic.symbol().into(), partition: 0 };
-            let end = log.records(topic.symbol())[0].len() as i64;
-            log.position("route", &of).is_some_and(|position| position.next == end)
-        });
+        let records = |topic: Topic| log.records(topic.symbol())[0].len();
+        let done = EVENTS.iter().all(|topic| is_routed(&log, *topic, 0, records(*topic)));
         idle = if done { idle + 1 } else { 0 };
     }
     let mut records: Vec<Vec<u8>> = OUTPUTS

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use support::instances::{Instance, STAGES, Scripted, log};
+use support::instances::{Instance, Scripted, log};
 use support::{EVENTS, Input, assembly, compare_any, end, text};
+use trustline::driver::stages::StageName;
 use trustline::event::kinds::Topic;
 use trustline::time::HOUR_MS;
 
@@ -45,7 +46,7 @@ fn windows_of_days_are_told_in_records_that_kafka_takes() {
         let publishers = log.publishers("worker", |_| None);
         Instance::start(stage, (&log, &clock, &assembly), assembly.route(), publishers, |source| source)
     };
-    let [mut route, mut detect, mut score] = STAGES.map(start);
+    let [mut route, mut detect, mut score] = StageName::ALL.map(start);
     // Time stands until the last topic has come to its end.
     for topic in EVENTS.into_iter().rev() {
         for (time, line) in &input.lines[&topic] {

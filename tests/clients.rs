@@ -166,8 +166,7 @@ fn trustline(config: &Path, arguments: &[&str]) {
 
 /// Both configurations read the same sources; one publishes JSON under `t.`, the other Avro under `a.`.
 fn configurations(folder: &Path, broker: &Broker, registry: &Registry) -> [PathBuf; 2] {
-    let key = folder.join("key");
-    std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
+    let key = support::test_key(folder);
     ["json", "avro"].map(|name| {
         let state = folder.join(name);
         let mut text = format!(

@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-use support::instances::{Choices, Instance, STAGES, Scripted, log};
+use support::instances::{Choices, Instance, Scripted, is_routed, log};
 use support::{EVENTS, Input, OUTPUTS};
+use trustline::driver::stages::StageName;
 use trustline::event::kinds::{Match, Topic};
 use trustline::event::raw::RawLink;
 use trustline::fold::route::Route;
-use trustline::log::TopicPartition;
 use trustline::time::{DAY_MS, MINUTE_MS};
 
 mod support;
@@ -252,7 +252,7 @@ fn run(sources: &[Vec<(i64, String)>], instances: usize, seed: Option<u64>) -> R
     let log = log(&assembly, PARTITIONS);
     let clock = Scripted::default();
     let mut all = Vec::new();
-    for stage in STAGES {
+    for stage in StageName::ALL {
         for number in 0..instances {
             let mut route = assembly.route();
             load_links(&mut route);
@@ -291,9 +291,8 @@ fn run(sources: &[Vec<(i64, String)>], instances: usize, seed: Option<u64>) -> R
     }
     // Sources that wait for others look at them once a second.
     let is_read = |source: usize| {
-        let topic = EVENTS[source / PARTITIONS].symbol();
-        let of = TopicPartition { topic: topic.into(), partition: (source % PARTITIONS) as i32 };
-        log.position("route", &of).is_some_and(|position| position.next == sources[source].len() as i64)
+        let (topic, partition) = (EVENTS[source / PARTITIONS], (source % PARTITIONS) as i32);
+        is_routed(&log, topic, partition, sources[source].len())
     };
     while !(0..SOURCES).all(is_read) {
         for instance in &mut all {

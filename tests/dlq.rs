@@ -53,8 +53,7 @@ impl World {
 
     /// Writes the configuration; events may be so far in the future.
     fn configure(&self, max_future_skew_ms: i64) {
-        let key = self.config.with_extension("key");
-        std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
+        let key = support::test_key(self.config.parent().unwrap());
         let text = format!(
             "{}max_future_skew_ms = {max_future_skew_ms}\n[run]\nworker_threads = 1\n[kafka]\nbrokers = [\"{}\"]\n[privacy]\nkey_file = \"{}\"\n",
             support::text(2, 1).replace("127.0.0.1:0", &format!("127.0.0.1:{}", self.port)),

@@ -4,16 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::broker::{Broker, Instance, count, topic, wait_for};
+use support::broker::{Broker, Instance, count, make_topics, wait_for};
 use support::{EVENTS, Input};
 use trustline::event::kinds::Topic;
 use trustline::identity::{PseudonymKey, PseudonymKind};
 use trustline::log::kafka::Connection;
-use trustline::log::kafka::admin::{Feeder, TopicPlan, create_topics, read_topic};
+use trustline::log::kafka::admin::{Feeder, read_topic};
 
 mod support;
 
@@ -30,8 +29,7 @@ fn write_config(folder: &Path, text: &str) -> PathBuf {
 fn killed_instances_publish_what_a_calm_replay_computes_once() {
     let broker = Broker::start();
     let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
+    let key = support::test_key(folder.path());
     let text = format!(
         "{}[kafka]\nbrokers = [\"{}\"]\nsession_timeout_ms = {}\n[privacy]\nkey_file = \"{}\"\n",
         support::text(4, 2),
@@ -44,13 +42,7 @@ fn killed_instances_publish_what_a_calm_replay_computes_once() {
     let expected = input.replay_under(&text);
 
     let connection = Connection::plain(&broker.bootstrap(), "test");
-    let sources: Vec<TopicPlan> = Topic::ALL.iter().map(|source| topic(source.symbol(), 1)).collect();
-    create_topics(&connection, &sources).unwrap();
-    let apply = Command::new(env!("CARGO_BIN_EXE_trustline"))
-        .args(["topics", "apply", "--config"])
-        .arg(&config)
-        .output();
-    assert!(apply.unwrap().status.success());
+    make_topics(&connection, &config);
 
     let feeder = Feeder::new(&connection).unwrap();
     let feed = |source: Topic, from: usize, count: usize| {

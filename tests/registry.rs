@@ -4,17 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use apache_avro::reader::datum::GenericDatumReader;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use support::broker::{Broker, Instance, Registry};
 use support::{EVENTS, Input};
 use trustline::codec::avro::schemas;
 use trustline::codec::canonical::{encode_event, encode_incident, encode_link};
@@ -25,7 +23,7 @@ use trustline::event::kinds::Topic;
 use trustline::event::output::{BrandTrust, PatternTrust, TrustAlert, TrustMoment};
 use trustline::event::raw::RawRecord;
 use trustline::log::kafka::Connection;
-use trustline::log::kafka::admin::{Feeder, TopicPlan, create_topics, read_topic};
+use trustline::log::kafka::admin::{Feeder, TopicPlan, create_topics, positions, read_topic};
 use trustline::registry::{Client, RegistryError};
 
 mod support;
@@ -34,86 +32,6 @@ mod support;
 const LEAD_MS: i64 = 86_400_000;
 
 const DEADLINE: Duration = Duration::from_secs(90);
-
-/// A broker or registry that goes with the test.
-struct Server {
-    script: &'static str,
-    stop: &'static str,
-    dir: tempfile::TempDir,
-    port: u16,
-}
-
-impl Server {
-    fn broker() -> Server {
-        Server::start("deploy/kafka/broker", "kill", &[])
-    }
-
-    fn registry(more: &[&str]) -> Server {
-        Server::start("deploy/registry/registry", "stop", more)
-    }
-
-    fn start(script: &'static str, stop: &'static str, more: &[&str]) -> Server {
-        let server = Server { script, stop, dir: tempfile::tempdir().unwrap(), port: free_port() };
-        let output = server.run("start", more);
-        assert!(output.status.success(), "{script} did not start: {}", text(&output.stderr));
-        server
-    }
-
-    fn run(&self, command: &str, more: &[&str]) -> Output {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.script);
-        let mut run = Command::new(script);
-        run.arg(command).args(["--port", &self.port.to_string(), "--dir"]).arg(self.dir.path()).args(more);
-        run.stdin(Stdio::null()).output().unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let id = std::fs::read_to_string(self.dir.path().join("pid")).unwrap();
-        assert!(Command::new("kill").args([name, id.trim()]).status().unwrap().success());
-    }
-
-    fn registry_url(&self, scheme: &str) -> String {
-        format!("{scheme}://127.0.0.1:{}/apis/ccompat/v7", self.port)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.run(self.stop, &[]);
-    }
-}
-
-/// A port of which the next one is free too.
-fn free_port() -> u16 {
-    for _ in 0..100 {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no two ports in a row are free");
-}
-
-/// An instance of `trustline run`; dropped, it is killed.
-struct Instance(Child);
-
-impl Instance {
-    fn start(config: &Path) -> Instance {
-        Instance(command(config, &["run"]).spawn().unwrap())
-    }
-
-    fn stop(mut self) -> Option<i32> {
-        assert!(Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap().success());
-        self.0.wait().unwrap().code()
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 fn command(config: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trustline"));
@@ -174,19 +92,9 @@ fn decoded<T: DeserializeOwned + Serialize>(registry: &Client, records: &[Vec<u8
 }
 
 /// The position that the route stage has committed in the one partition of a source topic.
-fn committed(bootstrap: &str, topic: &str) -> i64 {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("group.id", "trustline-route")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition(topic, 0);
-    let found = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
-    match found.elements()[0].offset() {
-        Offset::Offset(next) => next,
-        _ => 0,
-    }
+fn committed(connection: &Connection, topic: &str) -> i64 {
+    let positions = positions(connection, "trustline-route", &[topic]).unwrap();
+    positions.into_values().next().map_or(0, |position| position.next)
 }
 
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
@@ -206,15 +114,14 @@ fn write_config(folder: &Path, name: &str, text: &str) -> PathBuf {
 #[test]
 fn avro_through_a_registry_gives_what_json_gives_in_outages_too() {
     let (broker, registry_server) = std::thread::scope(|scope| {
-        let registry = scope.spawn(|| Server::registry(&[]));
-        (Server::broker(), registry.join().unwrap())
+        let registry = scope.spawn(Registry::start);
+        (Broker::start(), registry.join().unwrap())
     });
-    let bootstrap = format!("127.0.0.1:{}", broker.port);
-    let url = registry_server.registry_url("http");
+    let bootstrap = broker.bootstrap();
+    let url = registry_server.url();
     let registry = client(&url);
     let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
+    let key = support::test_key(folder.path());
     let configuration = format!(
         "{}max_lead_ms = {LEAD_MS}\n[kafka]\nbrokers = [\"{bootstrap}\"]\nsession_timeout_ms = 6000\n\
          [privacy]\nkey_file = \"{}\"\n[registry]\nurl = \"{url}\"\nschemas_folder = \"{}\"\nunknown_schema_after_ms = 2000\n\
@@ -268,20 +175,20 @@ fn avro_through_a_registry_gives_what_json_gives_in_outages_too() {
         feed(topic, 0, usize::MAX, ids[&topic], &[]);
     }
     feeder.flush().unwrap();
-    let instance = Instance::start(&config);
+    let instance = Instance::start(&config, "a");
     let incidents = expected.ledger.accounts["brand-incidents"].applied as i64;
-    wait_for("the incidents", || committed(&bootstrap, "brand-incidents") >= incidents);
+    wait_for("the incidents", || committed(&connection, "brand-incidents") >= incidents);
 
     let middle = |topic: Topic| input.lines[&topic].len() / 2;
     for topic in EVENTS {
         feed(topic, 0, middle(topic), ids[&topic], &[]);
     }
     feeder.flush().unwrap();
-    let at = |topic: Topic| committed(&bootstrap, topic.symbol()) as usize;
+    let at = |topic: Topic| committed(&connection, topic.symbol()) as usize;
     wait_for("the first half", || EVENTS.iter().all(|topic| at(*topic) == middle(*topic)));
 
     // The registry hangs. Clicks come under a schema that nobody has asked for yet: they wait.
-    registry_server.signal("-STOP");
+    registry_server.signal("STOP");
     for topic in EVENTS {
         match topic {
             Topic::Clickstream => feed(topic, middle(topic), usize::MAX, clicks_later, &[0]),
@@ -299,7 +206,7 @@ fn avro_through_a_registry_gives_what_json_gives_in_outages_too() {
     // Long enough for a call to give up.
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!(at(Topic::Clickstream), waits, "clicks wait for their schema");
-    registry_server.signal("-CONT");
+    registry_server.signal("CONT");
     wait_for("the clicks", || at(Topic::Clickstream) == end(Topic::Clickstream));
 
     let raw = |name: &str| -> Vec<Vec<u8>> {
@@ -353,8 +260,8 @@ fn avro_through_a_registry_gives_what_json_gives_in_outages_too() {
 
     // Without the registry a new process works with what an earlier one has seen.
     assert_eq!(instance.stop(), Some(0), "SIGTERM ends an instance cleanly");
-    assert!(registry_server.run("stop", &[]).status.success());
-    let instance = Instance::start(&config);
+    registry_server.stop();
+    let instance = Instance::start(&config, "a");
     let (time, line) = &input.lines[&Topic::Clickstream][0];
     let more = avro(Topic::Clickstream, clicks_later, line, &[0]);
     feeder.send(Topic::Clickstream.symbol(), 0, *time, &more).unwrap();
@@ -368,8 +275,8 @@ fn schemas_that_do_not_go_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path());
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let server = Server::registry(&["--cert", &path("server.pem"), "--key", &path("server.key")]);
-    let url = server.registry_url("https");
+    let server = Registry::start_with(&["--cert", &path("server.pem"), "--key", &path("server.key")]);
+    let url = server.url_with("https");
     let of = |more: &str| format!("[own_topics]\ntopic_prefix = \"t.\"\n[registry]\nurl = \"{url}\"\n{more}");
 
     let strangers = write_config(folder.path(), "strangers.toml", &of(""));

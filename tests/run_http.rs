@@ -4,16 +4,15 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::broker::{Broker, Instance, free_port, topic, wait_for};
+use support::broker::{Broker, Instance, free_port, make_topics, wait_for};
 use support::{EVENTS, Input};
 use trustline::driver::replay::ledger::Account;
 use trustline::event::kinds::Topic;
 use trustline::log::kafka::Connection;
-use trustline::log::kafka::admin::{Feeder, TopicPlan, create_topics};
+use trustline::log::kafka::admin::Feeder;
 
 mod support;
 
@@ -100,8 +99,7 @@ fn ledger(metrics: &BTreeMap<String, f64>, stage: &str) -> BTreeMap<String, Acco
 #[test]
 fn operators_hear_what_is_wrong_and_see_every_record_accounted_for() {
     let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
+    let key = support::test_key(folder.path());
     let broker = Broker::start();
     let port = free_port();
     let text = format!(
@@ -115,13 +113,7 @@ fn operators_hear_what_is_wrong_and_see_every_record_accounted_for() {
     let input = Input::read("as-stream-crowd");
     let expected = input.replay_under(&text);
     let connection = Connection::plain(&broker.bootstrap(), "test");
-    let sources: Vec<TopicPlan> = Topic::ALL.iter().map(|source| topic(source.symbol(), 1)).collect();
-    create_topics(&connection, &sources).unwrap();
-    let apply = Command::new(env!("CARGO_BIN_EXE_trustline"))
-        .args(["topics", "apply", "--config"])
-        .arg(&config)
-        .output();
-    assert!(apply.unwrap().status.success());
+    make_topics(&connection, &config);
 
     // The broker is not there yet: alive, not ready, and it says why.
     broker.script("stop");

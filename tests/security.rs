@@ -207,8 +207,7 @@ fn a_cluster_that_allows_no_more_than_it_must() {
     let broker = Broker::start();
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("trustline.toml");
-    let key = folder.path().join("key");
-    std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
+    let key = support::test_key(folder.path());
     let settings = format!(
         "{}[privacy]\nkey_file = \"{}\"\n[kafka]\nsession_timeout_ms = 6000\n[state]\nurl = \"file:{}\"\n",
         support::text(2, 2),

@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use support::instances::{Choices, Instance, STAGES, Scripted, StageName, log};
+use support::instances::{Choices, Instance, Scripted, is_routed, log};
 use support::{EVENTS, Input};
 use trustline::driver::assembly::Assembly;
 use trustline::driver::replay::Outcome;
+use trustline::driver::stages::StageName;
 use trustline::driver::stages::recovery::Keeping;
 use trustline::event::kinds::Topic;
-use trustline::log::TopicPartition;
 use trustline::log::memory::{Call, Fault, MemoryLog};
 use trustline::state::SnapshotStore;
 
@@ -112,7 +112,7 @@ impl<'a> Simulation<'a> {
             started: 0,
             faults: Arc::default(),
         };
-        for stage in STAGES {
+        for stage in StageName::ALL {
             for _ in 0..1 + simulation.choices.below(3) {
                 let instance = simulation.start(stage);
                 simulation.instances.push(instance);
@@ -180,11 +180,7 @@ impl<'a> Simulation<'a> {
 
     /// Whether every source record was routed, after which all that is left is catching up.
     fn is_routed(&self) -> bool {
-        EVENTS.iter().all(|topic| {
-            let of = TopicPartition { topic: topic.symbol().into(), partition: 0 };
-            let position = self.log.position("route", &of);
-            position.is_some_and(|position| position.next == self.input.lines[topic].len() as i64)
-        })
+        EVENTS.iter().all(|topic| is_routed(&self.log, *topic, 0, self.input.lines[topic].len()))
     }
 
     /// An instance dies without a word; the group notices, and another takes its place.

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use trustline::event::kinds::Topic;
 use trustline::log::kafka::Connection;
-use trustline::log::kafka::admin::{TopicPlan, read_topic};
+use trustline::log::kafka::admin::{TopicPlan, create_topics, read_topic};
 
 /// How long a test waits for anything.
 pub const DEADLINE: Duration = Duration::from_secs(120);
@@ -40,10 +41,7 @@ impl Broker {
 
     /// Runs a command of the script.
     pub fn script(&self, command: &str) -> std::process::Output {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kafka/broker");
-        let mut run = Command::new(script);
-        run.arg(command).args(["--port", &self.port.to_string(), "--dir"]).arg(self.dir.path());
-        run.stdin(Stdio::null()).output().unwrap()
+        script("deploy/kafka/broker", command, self.port, &self.dir, &[])
     }
 
     /// Where clients find it.
@@ -67,30 +65,70 @@ pub struct Registry {
 impl Registry {
     /// Starts one.
     pub fn start() -> Registry {
+        Registry::start_with(&[])
+    }
+
+    /// Starts one with more arguments of the script.
+    pub fn start_with(more: &[&str]) -> Registry {
         let registry = Registry { dir: tempfile::tempdir().unwrap(), port: free_port() };
-        let output = registry.script("start");
+        let output = registry.script("start", more);
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "the registry did not start: {told}");
         registry
     }
 
-    fn script(&self, command: &str) -> std::process::Output {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/registry/registry");
-        let mut run = Command::new(script);
-        run.arg(command).args(["--port", &self.port.to_string(), "--dir"]).arg(self.dir.path());
-        run.stdin(Stdio::null()).output().unwrap()
+    fn script(&self, command: &str, more: &[&str]) -> std::process::Output {
+        script("deploy/registry/registry", command, self.port, &self.dir, more)
+    }
+
+    /// Ends it in good order.
+    pub fn stop(&self) {
+        assert!(self.script("stop", &[]).status.success());
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let id = std::fs::read_to_string(self.dir.path().join("pid")).unwrap();
+        assert!(Command::new("kill").args([&format!("-{name}"), id.trim()]).status().unwrap().success());
     }
 
     /// Its address.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/apis/ccompat/v7", self.port)
+        self.url_with("http")
+    }
+
+    /// Its address under a scheme.
+    pub fn url_with(&self, scheme: &str) -> String {
+        format!("{scheme}://127.0.0.1:{}/apis/ccompat/v7", self.port)
     }
 }
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        self.script("stop");
+        self.script("stop", &[]);
     }
+}
+
+/// Runs a command of a server's script.
+fn script(
+    path: &str,
+    command: &str,
+    port: u16,
+    dir: &tempfile::TempDir,
+    more: &[&str],
+) -> std::process::Output {
+    let mut run = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+    run.arg(command).args(["--port", &port.to_string(), "--dir"]).arg(dir.path()).args(more);
+    run.stdin(Stdio::null()).output().unwrap()
+}
+
+/// Makes the source topics, with one partition each, and the own ones that a configuration wants.
+pub fn make_topics(connection: &Connection, config: &Path) {
+    let sources: Vec<TopicPlan> = Topic::ALL.iter().map(|source| topic(source.symbol(), 1)).collect();
+    create_topics(connection, &sources).unwrap();
+    let mut apply = Command::new(env!("CARGO_BIN_EXE_trustline"));
+    let status = apply.args(["topics", "apply", "--config"]).arg(config).output().unwrap().status;
+    assert!(status.success());
 }
 
 /// A port of which the next one is free too.

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use trustline::driver::assembly::Assembly;
 use trustline::driver::clock::{Clock, WallTime};
+use trustline::driver::stages::StageName;
 use trustline::driver::stages::detect::DetectStage;
 use trustline::driver::stages::route::RouteStage;
 use trustline::driver::stages::score::ScoreStage;
 use trustline::driver::worker::{Worker, WorkerError};
 use trustline::event::kinds::Topic;
 use trustline::fold::route::Route;
+use trustline::log::TopicPartition;
 use trustline::log::memory::{MemoryLog, MemoryPublishers, MemorySource};
 
 use super::{EVENTS, OUTPUTS};
@@ -63,6 +65,12 @@ pub fn log(assembly: &Assembly, source_partitions: usize) -> MemoryLog {
     MemoryLog::new(&topics)
 }
 
+/// Whether so many records of a source, all that it has, were routed and committed.
+pub fn is_routed(log: &MemoryLog, topic: Topic, partition: i32, records: usize) -> bool {
+    let of = TopicPartition { topic: topic.symbol().into(), partition };
+    log.position("route", &of).is_some_and(|position| position.next == records as i64)
+}
+
 type Of<T> = Worker<MemorySource, MemoryPublishers, T, Scripted>;
 
 /// An instance of one stage.
@@ -71,16 +79,6 @@ pub enum Instance {
     Detect(Box<Of<DetectStage>>),
     Score(Box<Of<ScoreStage>>),
 }
-
-/// The stages in the order in which records pass them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StageName {
-    Route,
-    Detect,
-    Score,
-}
-
-pub const STAGES: [StageName; 3] = [StageName::Route, StageName::Detect, StageName::Score];
 
 impl Instance {
     /// Starts an instance whose steps go through `publishers`; `route` is the fold with the links it knows, `with`

@@ -7,7 +7,7 @@ pub mod broker;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use trustline::codec::json::readable;
@@ -122,6 +122,13 @@ pub fn text(person_partitions: i32, brand_partitions: i32) -> String {
          [http]\nlisten = \"127.0.0.1:0\"\n\
          [time]\nidle_after_ms = \"never\"\n"
     )
+}
+
+/// Writes the published test key, which `replay` uses too, into a folder; gives its file.
+pub fn test_key(folder: &Path) -> PathBuf {
+    let key = folder.join("key");
+    std::fs::write(&key, blake3::hash(b"trustline-demo").as_bytes()).unwrap();
+    key
 }
 
 /// The folds and stages under the configuration of a text, with the test key.
