@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::clock::{Clock, SystemClock, WallTime};
-use super::status::{PartitionStatus, Shown, Status};
+use super::status::{PartitionStatus, Shown, SourceGauges, Status};
 use crate::telemetry::occurrence::WorkerStuck;
 
 /// How long steps may fail, or one may last, before the process is not ready.
@@ -222,9 +222,26 @@ fn of_worker(status: &Status, now: WallTime) -> Vec<Reason> {
         "paused",
         "paused: they wait for slower sources, or for a schema",
         "see trustline_paused_partitions and the log for why",
-        |partition| partition.paused,
+        |partition| partition.paused.filter(|_| source(partition).tripped.is_none()),
+    );
+    of_partitions(
+        "breaker_tripped",
+        "paused: they brought too many dead letters",
+        "see why in the topic of dead letters (`trustline dlq inspect`) and mend the producer; the first good record goes on \
+         by itself, breaker.enabled = false lets the rest become dead letters",
+        |partition| source(partition).tripped,
+    );
+    of_partitions(
+        "suspended",
+        "given up: time goes on without them, and windows are incomplete",
+        "see that every partition of the source topics has a leader, and that no breaker is tripped",
+        |partition| source(partition).suspended,
     );
     reasons
+}
+
+fn source(partition: &PartitionStatus) -> SourceGauges {
+    partition.gauges.source.unwrap_or_default()
 }
 
 /// Names the partitions of which something has been so, and since when.
@@ -248,6 +265,7 @@ impl std::fmt::Debug for Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::status::Gauges;
     use crate::log::TopicPartition;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -315,6 +333,24 @@ mod tests {
             (5, true),
             "{restoring:?}"
         );
+    }
+
+    #[test]
+    fn a_tripped_breaker_and_a_source_that_is_given_up_are_reasons() {
+        let (health, status) = health();
+        let source = SourceGauges { tripped: Some(WallTime(5)), suspended: None };
+        let of = |source| PartitionStatus {
+            paused: Some(WallTime(6)),
+            gauges: Gauges { source: Some(source), ..Gauges::default() },
+            ..PartitionStatus::default()
+        };
+        at_work(&status, of(source));
+        assert_eq!(codes(&health), ["breaker_tripped"]);
+        assert_eq!(health.reasons()[0].since, 5);
+        at_work(&status, of(SourceGauges { suspended: Some(WallTime(7)), ..source }));
+        assert_eq!(codes(&health), ["breaker_tripped", "suspended"]);
+        at_work(&status, of(SourceGauges::default()));
+        assert_eq!(codes(&health), ["paused"], "something else holds it");
     }
 
     #[test]

@@ -354,6 +354,11 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         }
         let asked = self.stage.asks_for_end(now);
         let at_end = if asked.is_empty() { asked } else { self.source.at_end(&asked) };
+        let doubts = self.stage.doubts(now);
+        if !doubts.is_empty() {
+            let left = self.source.left(&doubts);
+            self.stage.left(now, doubts.into_iter().zip(left).collect());
+        }
         let standing = self.stage.finish(now, &at_end, &mut self.whole);
         for of in standing {
             self.pending.entry(of).or_default();
