@@ -16,6 +16,7 @@ use trustline::driver::stages::recovery::Keeping;
 use trustline::event::kinds::Topic;
 use trustline::log::memory::{Call, Fault, MemoryLog};
 use trustline::state::SnapshotStore;
+use trustline::telemetry::occurrence;
 
 mod support;
 
@@ -27,7 +28,7 @@ fn committed_output_is_that_of_a_calm_replay() {
     let seeds = std::env::var("TRUSTLINE_SIM_SEEDS").unwrap_or_else(|_| "0..12".to_owned());
     let (first, last) = seeds.split_once("..").unwrap();
     for folder in ["as-stream-lateness", "as-stream-late-words"] {
-        let input = Input::read(folder);
+        let input = with_bad_streaks(Input::read(folder));
         let expected = input.replay();
         let mut faults: BTreeMap<String, u64> = BTreeMap::new();
         for seed in first.parse::<u64>().unwrap()..last.parse().unwrap() {
@@ -53,6 +54,22 @@ fn committed_output_is_that_of_a_calm_replay() {
             assert!(faults.contains_key(fault), "the seeds inject {fault}");
         }
     }
+    for probe in ["BreakerTripped", "BreakerClosed"] {
+        assert!(occurrence::counters().with_label_values(&[probe]).get() > 0, "the seeds reach {probe}");
+    }
+}
+
+/// Dead letters in a row in the midst of every source, more than its breaker bears.
+fn with_bad_streaks(input: Input) -> Input {
+    let mut lines = input.lines;
+    for topic in EVENTS {
+        let of_topic = lines.get_mut(&topic).unwrap();
+        let at = of_topic.len() / 2;
+        let streak = (0..9).map(|number| (of_topic[at].0, format!("bad {number}")));
+        let streak: Vec<_> = streak.collect();
+        of_topic.splice(at..at, streak);
+    }
+    Input::of(lines, input.last)
 }
 
 #[test]
@@ -93,7 +110,9 @@ impl Faults {
 
 impl<'a> Simulation<'a> {
     fn new(input: &'a Input, seed: u64) -> Simulation<'a> {
-        let mut assembly = support::assembly(PERSON_PARTITIONS, BRAND_PARTITIONS);
+        let text = support::text(PERSON_PARTITIONS, BRAND_PARTITIONS);
+        let mut assembly =
+            support::configured(&format!("{text}[breaker]\nin_a_row = 3\nprobe_every_ms = 1000\n"));
         // With odd seeds states come from snapshots, with even ones from the log alone.
         assembly.keeping = (seed % 2 == 1).then(|| Keeping {
             store: Arc::new(SnapshotStore::open("memory:", &[]).unwrap()),
