@@ -311,7 +311,7 @@ mod tests {
         };
         fails(5_000);
         assert!(codes(&health).is_empty());
-        fails(10_000);
+        fails(11_000);
         assert_eq!(codes(&health), ["log_failing"]);
         assert!(health.reasons()[0].what.ends_with("cannot use the log: no broker"));
         status.shown().failing = None;

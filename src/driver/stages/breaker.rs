@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn dead_letters_in_a_row_trip_it() {
-        check(&mut Breaker::default(), 0, "xx.xx.xxx", "--------T");
+        check(&mut Breaker::default(), 0, "...x..xxx", "--------T");
     }
 
     #[test]
