@@ -74,6 +74,8 @@ occurrences! {
     error SourceSuspended { topic, partition } "a source is out of reach: time goes on without it, and its windows are incomplete";
     /// A source that was given up can be read again.
     info SourceResumed { topic, partition } "a source that was given up can be read again";
+    /// Retention removed records before they were read.
+    error RecordsLost { topic, partition, from, to } "records are gone before they were read: going on without them";
     /// A worker does not come back from its step.
     error WorkerStuck { stage, worker, for_s } "a worker does not come back from its step";
     /// The watchdog ends the process.

@@ -7,6 +7,7 @@
 pub mod admin;
 mod batch;
 pub mod inquiry;
+mod lost;
 mod offsets;
 pub mod picture;
 mod publisher;

@@ -1,5 +1,6 @@
 //! A reader of committed records in a consumer group.
 
+use std::cell::Cell;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_void;
@@ -14,9 +15,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::admin::committed_positions;
-use super::batch::{KafkaRecords, Message, Queue, cached_end, forward};
+use super::batch::{KafkaRecords, Message, Queue, cached_extent, forward};
 use super::offsets::stable_ends;
-use super::{CALL_WAIT, Connection, failure};
+use super::{CALL_WAIT, Connection, failure, lost};
 use crate::config::sections::LostOffsets;
 use crate::log::{Handed, Inbound, LogError, Position, Source, TopicPartition};
 
@@ -86,6 +87,8 @@ struct Reading {
     is_on: bool,
     /// The offset after the last record that was handed out.
     next: Option<i64>,
+    /// The same as it was last looked at, with what the client skips.
+    reached: Cell<Option<i64>>,
 }
 
 /// A reader of Kafka topics for a group.
@@ -242,24 +245,18 @@ impl KafkaSource {
         for (of, position) in of.iter().zip(&mut positions) {
             let Some(position) = position else { continue };
             let doing = format!("going on with {} {} at offset {}", of.topic, of.partition, position.next);
-            let watermarks = self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT);
-            let (low, high) = watermarks.map_err(|error| failure(&doing, &error))?;
-            if (low..=high).contains(&position.next) {
-                continue;
+            let (low, high) = self.extent(of, &doing)?;
+            if !(low..=high).contains(&position.next) {
+                position.next = lost::go_on(self.lost_offsets, of, position.next, (low, high))?;
             }
-            position.next = match self.lost_offsets {
-                LostOffsets::Stop => {
-                    let cause = format!(
-                        "the log holds {low} to {high} only: retention was faster; set run.on_lost_offsets \
-                         to \"earliest\" or \"latest\" to go on without what is gone"
-                    );
-                    return Err(LogError::Fatal { doing, cause });
-                }
-                LostOffsets::Earliest => low,
-                LostOffsets::Latest => high,
-            };
         }
         Ok(positions)
+    }
+
+    /// The oldest offset of a partition and its end, asked now.
+    fn extent(&self, of: &TopicPartition, doing: &str) -> Result<(i64, i64), LogError> {
+        let watermarks = self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT);
+        watermarks.map_err(|error| failure(doing, &error))
     }
 
     /// How far partitions were handed out; what the client skips (marks of transactions) counts.
@@ -270,7 +267,9 @@ impl KafkaSource {
             let skipped = skipped.as_ref().filter(|_| reading.is_on);
             let skipped =
                 skipped.and_then(|list| list.find_partition(&of.topic, of.partition)?.offset().to_raw());
-            reading.next.max(skipped.filter(|offset| *offset >= 0))
+            let reached = reading.next.max(skipped.filter(|offset| *offset >= 0));
+            reading.reached.set(reached);
+            reached
         }
     }
 
@@ -307,10 +306,23 @@ impl KafkaSource {
             }
             let Some(of) = of else { continue };
             let (handle, partition) = (first.topic_handle(), first.partition());
+            let (low, high) = cached_extent(self.consumer.client(), &of.topic, partition).unwrap_or_default();
+            if let Some(expected) = self.lost_before(&of, first.offset(), low) {
+                let to = lost::go_on(self.lost_offsets, &of, expected, (low, high))?;
+                if to > first.offset() {
+                    self.purge(&of);
+                    self.read_from(&of, Some(to))?;
+                    continue;
+                }
+            }
+            let mut last = first.offset();
             let mut messages = vec![first];
             while let Some(next) = self.fetched.pop_front_if(|next| {
-                next.topic_handle() == handle && next.partition() == partition && next.error().is_none()
+                let is_next = next.offset() == last + 1 || low <= last + 1;
+                let is_same = next.topic_handle() == handle && next.partition() == partition;
+                is_same && is_next && next.error().is_none()
             }) {
+                last = next.offset();
                 messages.push(next);
             }
             if let Some(reading) = self.reading.get_mut(&of).filter(|reading| reading.is_on) {
@@ -319,6 +331,13 @@ impl KafkaSource {
             }
         }
         Ok(None)
+    }
+
+    /// From where on records are missing before this one because the log holds none before `low` any more: the
+    /// client goes on by itself then. What it skips otherwise are marks of transactions and what was compacted.
+    fn lost_before(&self, of: &TopicPartition, offset: i64, low: i64) -> Option<i64> {
+        let reading = self.reading.get(of).filter(|reading| reading.is_on)?;
+        reading.next.max(reading.reached.get()).filter(|expected| *expected < low && low <= offset)
     }
 
     /// Waits for the client to begin fetching an assigned partition, then sets where.
@@ -389,17 +408,16 @@ impl Source for KafkaSource {
             return Ok(());
         }
         let doing = format!("reading {} {}", of.topic, of.partition);
-        let watermarks = self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT);
-        let (low, _) = watermarks.map_err(|error| failure(&doing, &error))?;
-        let offset = offset.unwrap_or(low);
+        let (low, high) = self.extent(of, &doing)?;
+        let mut offset = offset.unwrap_or(low);
         if offset < low {
-            let doing = format!("{doing} from {offset}");
-            return Err(LogError::Fatal { doing, cause: format!("the oldest record is {low}") });
+            offset = lost::go_on(self.lost_offsets, of, offset, (low, high))?;
         }
         self.consumer.resume(&Self::list(of)).map_err(|error| failure(&doing, &error))?;
         self.seek(of, Offset::Offset(offset))?;
         self.purge(of);
-        self.reading.insert(of.clone(), Reading { is_on: true, next: Some(offset) });
+        self.reading
+            .insert(of.clone(), Reading { is_on: true, next: Some(offset), reached: Cell::default() });
         Ok(())
     }
 
@@ -455,7 +473,8 @@ impl Source for KafkaSource {
 
     fn handed(&self, of: &TopicPartition) -> Handed {
         let next = self.reached()(of);
-        Handed { next, end: cached_end(self.consumer.client(), &of.topic, of.partition) }
+        let extent = cached_extent(self.consumer.client(), &of.topic, of.partition);
+        Handed { next, end: extent.map(|(_, end)| end) }
     }
 
     fn left(&mut self, of: &[TopicPartition]) -> Vec<Option<i64>> {
