@@ -102,3 +102,32 @@ pub(super) fn list_offsets<C: ClientContext>(
     }
     Ok(places)
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::config::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_without_a_leader_does_not_hide_the_others() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 3, 1).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        let consumer: BaseConsumer = config.create().unwrap();
+        let ask = || {
+            // What the client knows of leaders is renewed now and then; here at once.
+            consumer.fetch_metadata(None, Duration::from_secs(5)).unwrap();
+            let of = [("t", 0), ("t", 1), ("t", 2)];
+            stable_ends(consumer.client(), &of, Duration::from_secs(5)).unwrap()
+        };
+        assert_eq!(ask(), [Some(0); 3]);
+        cluster.partition_leader("t", 1, None).unwrap();
+        assert_eq!(ask(), [Some(0), None, Some(0)]);
+        cluster.partition_leader("t", 1, Some(1)).unwrap();
+        assert_eq!(ask(), [Some(0); 3]);
+    }
+}
