@@ -115,7 +115,8 @@ pub(super) fn work(
     Running { workers: &workers.len() }.note();
     let begin = |(stage, status): (StageName, Arc<Status>)| {
         let run = Arc::clone(&run);
-        thread::spawn(move || {
+        let name = format!("{}-{}", status.stage, status.worker);
+        let work = move || {
             // Whatever ends one worker ends the process: a half-alive one helps nobody.
             let _stops = StopsAll(&run.stop);
             let outcome = run.worker(stage, &status);
@@ -124,9 +125,14 @@ pub(super) fn work(
                 WorkerFailed { stage, worker, cause: &causes(error) }.note();
             }
             outcome
-        })
+        };
+        thread::Builder::new().name(name).spawn(work)
     };
-    let threads: Vec<_> = workers.into_iter().map(begin).collect();
+    let threads: Result<Vec<_>, _> = workers.into_iter().map(begin).collect();
+    let threads = threads.map_err(|error| {
+        run.stop.store(true, Ordering::Relaxed);
+        Failure::running(WorkerError::Start(error))
+    })?;
     let mut failure = None;
     for thread in threads {
         match thread.join() {

@@ -31,6 +31,9 @@ pub const FENCED_MAX: usize = 3;
 /// See [`FENCED_MAX`]; milliseconds of wall time.
 pub const FENCED_WITHIN_MS: i64 = 300_000;
 
+/// After how many records the stage is asked again which partitions must wait.
+const HOLD_EVERY: i64 = 2_000;
+
 /// The loop must end, or, where [`WorkerError::is_passing`] says so, its next step may go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -103,6 +106,8 @@ pub struct Worker<S: Source, P: Publishers<S>, T: Stage, C: Clock> {
     /// All assigned partitions must go back to their committed positions.
     rewind: bool,
     held: BTreeSet<TopicPartition>,
+    /// Records taken in since the stage was asked which partitions must wait.
+    since_held: i64,
     /// Where the state of each partition stands: the offset of the record to take in next.
     taken: BTreeMap<TopicPartition, i64>,
     /// What was read and not taken in, because the step was full.
@@ -129,6 +134,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             due: VecDeque::new(),
             rewind: false,
             held: BTreeSet::new(),
+            since_held: 0,
             taken: BTreeMap::new(),
             rest: None,
             pending: BTreeMap::new(),
@@ -163,6 +169,9 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
                 Inbound::Records(from, records) => {
                     self.rest = Some((from, records));
                     self.absorb_rest()?;
+                    if self.since_held >= HOLD_EVERY {
+                        self.hold()?;
+                    }
                 }
                 Inbound::Assigned(partitions) => {
                     self.due.extend(partitions.into_iter().map(|(of, at)| Due::Take(of, at)));
@@ -306,6 +315,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             records.next();
         }
         let committed = self.committed(&from);
+        let first = records.peek();
         if records.peek().is_some_and(|offset| offset < committed) {
             // Only the state is wanted of records that were processed before.
             let mut again = Taken { records: &mut records, before: committed, next: None };
@@ -325,10 +335,36 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
                 None => {}
             }
         }
+        let next = self.taken.get(&from).copied();
+        self.since_held += next.zip(first).map_or(0, |(next, first)| (next - first).max(0));
         if records.peek().is_some() {
             self.rest = Some((from, records));
         }
         Ok(true)
+    }
+
+    /// Lets partitions wait, or go on, as the stage says.
+    fn hold(&mut self) -> Result<(), WorkerError> {
+        self.since_held = 0;
+        let held = self.stage.held(self.clock.now());
+        let is_new = |of: &&TopicPartition| self.assigned.contains_key(*of) && !self.held.contains(*of);
+        let new: Vec<TopicPartition> = held.iter().filter(is_new).cloned().collect();
+        for of in new {
+            let rest = self.rest.take_if(|(from, _)| *from == of).map(|(_, rest)| rest);
+            let outcome = self.source.pause(&of, rest);
+            if outcome.is_err() {
+                let next = self.taken.get(&of).copied();
+                self.due.push_back(Due::Read(of, next));
+                return Ok(outcome?);
+            }
+            // At once: where pausing the next one fails, this one must be read again one day.
+            self.held.insert(of);
+        }
+        for of in self.held.extract_if(.., |of| !held.contains(of)) {
+            let next = self.taken.get(&of).copied();
+            self.due.push_back(Due::Read(of, next));
+        }
+        self.take_partitions()
     }
 
     fn finish(&mut self) -> Result<(), WorkerError> {
@@ -339,19 +375,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         {
             self.stage.glimpsed(now, peers.into_iter().zip(positions).collect());
         }
-        let held = self.stage.held(now);
-        for of in held.iter().filter(|of| self.assigned.contains_key(of)) {
-            if !self.held.contains(of) {
-                self.source.pause(of)?;
-                self.rest.take_if(|(from, _)| from == of);
-                // At once: where pausing the next one fails, this one must be read again one day.
-                self.held.insert(of.clone());
-            }
-        }
-        for of in self.held.extract_if(.., |of| !held.contains(of)) {
-            let next = self.taken.get(&of).copied();
-            self.due.push_back(Due::Read(of, next));
-        }
+        self.hold()?;
         let asked = self.stage.asks_for_end(now);
         let at_end = if asked.is_empty() { asked } else { self.source.at_end(&asked) };
         let standing = self.stage.finish(now, &at_end, &mut self.whole);

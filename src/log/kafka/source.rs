@@ -3,6 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_void;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::admin::committed_positions;
-use super::batch::{KafkaRecords, Message, Queue, cached_end, forward, stable_ends};
+use super::batch::{KafkaRecords, Message, Queue, Target, cached_end, forward, stable_ends};
 use super::{CALL_WAIT, Connection, failure};
 use crate::config::sections::LostOffsets;
 use crate::log::{Handed, Inbound, LogError, Position, Source, TopicPartition};
@@ -47,16 +48,16 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let (list, queue) = match rebalance {
-            Rebalance::Assign(list) => {
-                let own = self.queue.load(Ordering::Acquire);
-                (list, (own != 0).then_some(own))
-            }
-            Rebalance::Revoke(list) => (list, None),
+        let (list, target) = match rebalance {
+            Rebalance::Assign(list) => match self.queue.load(Ordering::Acquire) {
+                0 => (list, Target::Consumer),
+                own => (list, Target::Queue(own)),
+            },
+            Rebalance::Revoke(list) => (list, Target::Consumer),
             Rebalance::Error(_) => return,
         };
         for element in list.elements() {
-            forward(consumer.client(), element.topic(), element.partition(), queue);
+            forward(consumer.client(), element.topic(), element.partition(), target);
         }
     }
 
@@ -79,23 +80,33 @@ fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
 }
 
 /// An assigned partition.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Reading {
     /// Whether records are handed out.
     is_on: bool,
     /// The offset after the last record that was handed out.
     next: Option<i64>,
+    /// What was fetched and not handed out.
+    fetched: VecDeque<Message>,
+}
+
+impl Reading {
+    fn has_records(&self) -> bool {
+        self.is_on && !self.fetched.is_empty()
+    }
 }
 
 /// A reader of Kafka topics for a group.
 pub struct KafkaSource {
-    /// Before the consumer, which must outlive what is in it.
-    fetched: VecDeque<Message>,
+    /// Before the consumer, as all that holds messages: it must outlive them.
+    taken: VecDeque<Message>,
+    reading: BTreeMap<TopicPartition, Reading>,
     queue: Queue,
     consumer: Arc<BaseConsumer<Context>>,
     group: String,
     lost_offsets: LostOffsets,
-    reading: BTreeMap<TopicPartition, Reading>,
+    /// The partition whose records were handed out last: the next one has its turn.
+    last: Option<TopicPartition>,
     /// Names of the client's topic handles.
     names: BTreeMap<*const c_void, Arc<str>>,
     ready: VecDeque<Inbound<KafkaRecords>>,
@@ -134,7 +145,11 @@ impl KafkaSource {
             // came, and begins anew when it later goes on behind the end.
             .set("auto.offset.reset", "earliest")
             .set("topic.metadata.refresh.interval.ms", "10000")
-            .set("fetch.wait.max.ms", "50");
+            .set("fetch.wait.max.ms", "50")
+            // What is fetched ahead, of a partition that waits too; a full queue is looked at again soon.
+            .set("queued.min.messages", "20000")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("fetch.queue.backoff.ms", "10");
         let failed = |error: KafkaError| failure(&format!("joining group {group}"), &error);
         let consumer: BaseConsumer<Context> =
             config.create_with_context(Context::default()).map_err(failed)?;
@@ -145,12 +160,13 @@ impl KafkaSource {
         consumer.context().queue.store(queue.handle(), Ordering::Release);
         consumer.subscribe(topics).map_err(failed)?;
         Ok(KafkaSource {
-            fetched: VecDeque::new(),
+            taken: VecDeque::new(),
+            reading: BTreeMap::new(),
             queue,
             consumer: Arc::new(consumer),
             group: group.to_owned(),
             lost_offsets,
-            reading: BTreeMap::new(),
+            last: None,
             names: BTreeMap::new(),
             ready: VecDeque::new(),
             connection: connection.clone(),
@@ -200,10 +216,7 @@ impl KafkaSource {
             match change {
                 None => return Ok(()),
                 Some(Change::Revoked(gone)) => {
-                    for of in &gone {
-                        self.reading.remove(of);
-                        self.purge(of);
-                    }
+                    self.reading.retain(|of, _| !gone.contains(of));
                     self.ready.push_back(Inbound::Revoked(gone));
                 }
                 Some(Change::Assigned(new)) => match self.positions(&new) {
@@ -263,21 +276,14 @@ impl KafkaSource {
 
     /// How far partitions were handed out; what the client skips (marks of transactions) counts.
     fn reached(&self) -> impl Fn(&TopicPartition) -> Option<i64> {
-        let skipped = self.fetched.is_empty().then(|| self.consumer.position().ok()).flatten();
+        let skipped = self.taken.is_empty().then(|| self.consumer.position().ok()).flatten();
         move |of| {
             let reading = self.reading.get(of)?;
-            let skipped = skipped.as_ref().filter(|_| reading.is_on);
+            let skipped = skipped.as_ref().filter(|_| reading.is_on && reading.fetched.is_empty());
             let skipped =
                 skipped.and_then(|list| list.find_partition(&of.topic, of.partition)?.offset().to_raw());
             reading.next.max(skipped.filter(|offset| *offset >= 0))
         }
-    }
-
-    /// Drops what was fetched of a partition and not handed out.
-    fn purge(&mut self, of: &TopicPartition) {
-        self.fetched.retain(|message| {
-            message.partition() != of.partition || message.topic().is_none_or(|topic| *topic != *of.topic)
-        });
     }
 
     fn partition(&mut self, message: &Message) -> Option<TopicPartition> {
@@ -288,10 +294,10 @@ impl KafkaSource {
         Some(TopicPartition { topic, partition: message.partition() })
     }
 
-    /// Takes the next records of one partition out of what was fetched; what stands there instead of records
-    /// is noted or returned as error.
-    fn next_records(&mut self) -> Result<Option<(TopicPartition, KafkaRecords)>, LogError> {
-        while let Some(first) = self.fetched.pop_front() {
+    /// Gives what was taken from the client to its partitions; what stands there instead of records is noted or
+    /// returned as error.
+    fn distribute(&mut self) -> Result<(), LogError> {
+        while let Some(first) = self.taken.pop_front() {
             let of = self.partition(&first);
             if let Some(code) = first.error() {
                 let error = KafkaError::MessageConsumption(code);
@@ -304,20 +310,32 @@ impl KafkaSource {
                 );
                 return Err(failure(&doing, &error));
             }
-            let Some(of) = of else { continue };
             let (handle, partition) = (first.topic_handle(), first.partition());
-            let mut messages = vec![first];
-            while let Some(next) = self.fetched.pop_front_if(|next| {
+            let of_same = |next: &mut Message| {
                 next.topic_handle() == handle && next.partition() == partition && next.error().is_none()
-            }) {
-                messages.push(next);
-            }
-            if let Some(reading) = self.reading.get_mut(&of).filter(|reading| reading.is_on) {
-                reading.next = messages.last().map(|last| last.offset() + 1);
-                return Ok(Some((of, KafkaRecords::new(messages, Arc::clone(&self.consumer) as _))));
+            };
+            let others = std::iter::from_fn(|| self.taken.pop_front_if(of_same));
+            let run = std::iter::once(first).chain(others);
+            match of.and_then(|of| self.reading.get_mut(&of)) {
+                Some(reading) => reading.fetched.extend(run),
+                None => run.for_each(drop),
             }
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// The next records of the partition whose turn it is, of those that have some.
+    fn next_records(&mut self) -> Option<(TopicPartition, KafkaRecords)> {
+        let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let from_there = self.reading.range((after, Bound::Unbounded)).chain(&self.reading);
+        let of = from_there.map(|(of, reading)| (of, reading.has_records())).find(|(_, has)| *has)?.0.clone();
+        let reading = self.reading.get_mut(&of)?;
+        let later = reading.fetched.split_off(reading.fetched.len().min(BATCH_RECORDS));
+        let messages = std::mem::replace(&mut reading.fetched, later);
+        let before = reading.next;
+        reading.next = messages.back().map(|last| last.offset() + 1);
+        self.last = Some(of.clone());
+        Some((of, KafkaRecords::new(messages, before, Arc::clone(&self.consumer) as _)))
     }
 
     /// Waits for the client to begin fetching an assigned partition, then sets where.
@@ -335,12 +353,6 @@ impl KafkaSource {
             }
             thread::sleep(Duration::from_millis(2));
         }
-    }
-
-    fn list(of: &TopicPartition) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&of.topic, of.partition);
-        list
     }
 }
 
@@ -374,17 +386,22 @@ impl Source for KafkaSource {
         if let Some(change) = self.ready.pop_front() {
             return Ok(change);
         }
-        if self.fetched.is_empty() {
-            self.queue.take(wait, &mut self.fetched);
+        if !self.reading.values().any(Reading::has_records) {
+            self.queue.take(wait, &mut self.taken);
+            self.distribute()?;
         }
-        Ok(match self.next_records()? {
+        Ok(match self.next_records() {
             Some((of, records)) => Inbound::Records(of, records),
             None => Inbound::Nothing,
         })
     }
 
     fn read_from(&mut self, of: &TopicPartition, offset: Option<i64>) -> Result<(), LogError> {
-        if !self.reading.contains_key(of) {
+        let Some(reading) = self.reading.get_mut(of) else { return Ok(()) };
+        let own = Target::Queue(self.queue.handle());
+        if !reading.is_on && offset.is_some() && reading.next == offset {
+            reading.is_on = true;
+            forward(self.consumer.client(), &of.topic, of.partition, own);
             return Ok(());
         }
         let doing = format!("reading {} {}", of.topic, of.partition);
@@ -395,20 +412,23 @@ impl Source for KafkaSource {
             let doing = format!("{doing} from {offset}");
             return Err(LogError::Fatal { doing, cause: format!("the oldest record is {low}") });
         }
-        self.consumer.resume(&Self::list(of)).map_err(|error| failure(&doing, &error))?;
         self.seek(of, Offset::Offset(offset))?;
-        self.purge(of);
-        self.reading.insert(of.clone(), Reading { is_on: true, next: Some(offset) });
+        forward(self.consumer.client(), &of.topic, of.partition, own);
+        let reading = Reading { is_on: true, next: Some(offset), fetched: VecDeque::new() };
+        self.reading.insert(of.clone(), reading);
         Ok(())
     }
 
-    fn pause(&mut self, of: &TopicPartition) -> Result<(), LogError> {
-        let doing = format!("pausing {} {}", of.topic, of.partition);
-        self.consumer.pause(&Self::list(of)).map_err(|error| failure(&doing, &error))?;
-        if let Some(reading) = self.reading.get_mut(of) {
-            reading.is_on = false;
+    /// The client goes on fetching as much as it may hold, so that going on costs nothing.
+    fn pause(&mut self, of: &TopicPartition, rest: Option<KafkaRecords>) -> Result<(), LogError> {
+        let Some(reading) = self.reading.get_mut(of) else { return Ok(()) };
+        reading.is_on = false;
+        if let Some(rest) = rest {
+            let (mut left, next) = rest.left();
+            left.append(&mut reading.fetched);
+            (reading.fetched, reading.next) = (left, next);
         }
-        self.purge(of);
+        forward(self.consumer.client(), &of.topic, of.partition, Target::Itself);
         Ok(())
     }
 
@@ -434,10 +454,12 @@ impl Source for KafkaSource {
     }
 
     fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition> {
-        let is_read = |of: &&TopicPartition| self.reading.get(*of).is_some_and(|reading| reading.is_on);
+        let is_read = |of: &&TopicPartition| {
+            self.reading.get(*of).is_some_and(|reading| reading.is_on && reading.fetched.is_empty())
+        };
         let candidates: Vec<&TopicPartition> = of.iter().filter(is_read).collect();
         let soon = self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY);
-        if candidates.is_empty() || soon || !self.fetched.is_empty() {
+        if candidates.is_empty() || soon || !self.taken.is_empty() {
             return Vec::new();
         }
         self.asked = Some(Instant::now());

@@ -324,7 +324,7 @@ impl Source for MemorySource {
         Ok(())
     }
 
-    fn pause(&mut self, of: &TopicPartition) -> Result<(), LogError> {
+    fn pause(&mut self, of: &TopicPartition, _rest: Option<MemoryRecords>) -> Result<(), LogError> {
         self.faults.check(Call::Pause)?;
         if let Some(next) = self.reading.get_mut(of) {
             *next = None;
@@ -545,7 +545,7 @@ mod tests {
         assert!(source.at_end(std::slice::from_ref(&of)).is_empty());
         assert_eq!(taken(&mut source), [(3, b"d".to_vec())]);
         source.read_from(&of, None).unwrap();
-        source.pause(&of).unwrap();
+        source.pause(&of, None).unwrap();
         assert!(taken(&mut source).is_empty());
         source.read_from(&of, None).unwrap();
         assert_eq!(taken(&mut source).len(), 2);
