@@ -21,6 +21,7 @@ use crate::log::{
 };
 
 use super::clock::{Clock, WallTime};
+use crate::points::{KillPoint, Probe};
 pub use stage::{Stage, StageError};
 
 /// How often in a row steps may be aborted for the same cause before the worker gives up.
@@ -215,7 +216,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         }
         if let Some(commits) = &self.unresolved {
             let of: Vec<TopicPartition> = commits.iter().map(|commit| commit.of.clone()).collect();
-            let now = self.source.committed(&of)?;
+            let now = self.source.committed(&of).inspect_err(|_| Probe::OutcomeUnasked.pass())?;
             // All positions of a step are committed or none; one that the step did not move tells nothing,
             // and one that another owner has moved on since may not tell.
             let committed = commits.iter().zip(&now).any(|(commit, now)| {
@@ -224,20 +225,24 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             if let Some(commits) = self.unresolved.take()
                 && committed
             {
+                Probe::WasCommitted.pass();
                 self.settle(commits);
+            } else {
+                Probe::WasNotCommitted.pass();
             }
         }
         if self.rewind {
             let all: Vec<TopicPartition> = self.assigned.keys().cloned().collect();
-            let positions = self.source.committed(&all)?;
+            let positions = self.source.committed(&all).inspect_err(|_| Probe::RewindPutOff.pass())?;
             self.due.retain(|due| !self.assigned.contains_key(due.of()));
             for (of, position) in all.into_iter().zip(positions) {
                 self.stage.revoked(&of);
                 self.due.push_back(Due::Take(of, position));
             }
             self.rewind = false;
+            Probe::Rewound.pass();
         }
-        self.take_partitions()
+        self.take_partitions().inspect_err(|_| Probe::StillDue.pass())
     }
 
     fn take_partitions(&mut self) -> Result<(), WorkerError> {
@@ -275,15 +280,25 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
     fn revoke(&mut self, partitions: &[TopicPartition]) {
         let mut lost_part_of_a_step = false;
         for of in partitions {
+            let due = self.due.len();
             self.due.retain(|due| due.of() != of);
-            lost_part_of_a_step |= self.pending.remove(of).is_some();
+            if self.due.len() < due {
+                Probe::RevokedWhileDue.pass();
+            }
+            if self.pending.remove(of).is_some() {
+                Probe::RevokedWithOutputs.pass();
+                lost_part_of_a_step = true;
+            }
             self.assigned.remove(of);
             self.taken.remove(of);
             self.held.remove(of);
-            self.rest.take_if(|(from, _)| from == of);
+            if self.rest.take_if(|(from, _)| from == of).is_some() {
+                Probe::RevokedWithRest.pass();
+            }
             self.stage.revoked(of);
         }
         if T::WHOLE_STEPS && (lost_part_of_a_step || !self.whole.is_empty()) {
+            Probe::StepDropped.pass();
             // The step goes, and each source goes on from its committed position.
             self.whole.clear();
             self.pending.clear();
@@ -303,11 +318,14 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         // What was taken in before is never taken in again, whatever the source does.
         let expected = self.taken.get(&from).copied().unwrap_or(0);
         while records.peek().is_some_and(|offset| offset < expected) {
+            Probe::TakenBefore.pass();
             records.next();
         }
         let committed = self.committed(&from);
         if records.peek().is_some_and(|offset| offset < committed) {
             // Only the state is wanted of records that were processed before.
+            Probe::FoldedAgain.pass();
+            KillPoint::DuringRestore.pass();
             let mut again = Taken { records: &mut records, before: committed, next: None };
             self.stage.absorb(&from, &mut again, &mut Vec::new())?;
             if let Some(next) = again.next {
@@ -343,12 +361,15 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         for of in held.iter().filter(|of| self.assigned.contains_key(of)) {
             if !self.held.contains(of) {
                 self.source.pause(of)?;
-                self.rest.take_if(|(from, _)| from == of);
+                if self.rest.take_if(|(from, _)| from == of).is_some() {
+                    Probe::HeldWithRest.pass();
+                }
                 // At once: where pausing the next one fails, this one must be read again one day.
                 self.held.insert(of.clone());
             }
         }
         for of in self.held.extract_if(.., |of| !held.contains(of)) {
+            Probe::LetGo.pass();
             let next = self.taken.get(&of).copied();
             self.due.push_back(Due::Read(of, next));
         }
@@ -386,11 +407,13 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
                 if times >= ABORTS_MAX {
                     return Err(WorkerError::Aborts { times, cause });
                 }
+                Probe::Aborted.pass();
                 self.aborts = (cause, times);
             }
-            Err(LogError::Stale { .. }) => {}
+            Err(LogError::Stale { .. }) => Probe::Stale.pass(),
             Err(LogError::Unknown { .. }) => self.doubt(commits),
             Err(LogError::Fenced { cause }) => {
+                Probe::Fenced.pass();
                 self.doubt(commits);
                 let now = self.clock.now();
                 self.fenced.retain(|then| now.0 - then.0 < FENCED_WITHIN_MS);
@@ -419,6 +442,8 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         for Commit { of, position } in commits {
             if self.taken.get(&of) == Some(&position.next) {
                 self.stage.committed(&of, position.next, now);
+            } else {
+                Probe::StateBehind.pass();
             }
             self.assigned.insert(of, Some(position));
         }
