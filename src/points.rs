@@ -37,16 +37,10 @@ probes! {
     Rewound,
     /// The committed positions to go back to could not be had yet.
     RewindPutOff,
-    /// A partition went before it was taken over in full.
-    RevokedWhileDue,
-    /// A partition went with records that were read and not taken in.
-    RevokedWithRest,
     /// A partition went with outputs that were not committed.
     RevokedWithOutputs,
     /// What was due could not be done and stays due.
     StillDue,
-    /// Records came that were taken in before.
-    TakenBefore,
     /// Records were folded again for the state alone.
     FoldedAgain,
     /// A partition was held that had records read and not taken in.

@@ -280,11 +280,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
     fn revoke(&mut self, partitions: &[TopicPartition]) {
         let mut lost_part_of_a_step = false;
         for of in partitions {
-            let due = self.due.len();
             self.due.retain(|due| due.of() != of);
-            if self.due.len() < due {
-                Probe::RevokedWhileDue.pass();
-            }
             if self.pending.remove(of).is_some() {
                 Probe::RevokedWithOutputs.pass();
                 lost_part_of_a_step = true;
@@ -292,9 +288,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             self.assigned.remove(of);
             self.taken.remove(of);
             self.held.remove(of);
-            if self.rest.take_if(|(from, _)| from == of).is_some() {
-                Probe::RevokedWithRest.pass();
-            }
+            self.rest.take_if(|(from, _)| from == of);
             self.stage.revoked(of);
         }
         if T::WHOLE_STEPS && (lost_part_of_a_step || !self.whole.is_empty()) {
@@ -318,7 +312,6 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         // What was taken in before is never taken in again, whatever the source does.
         let expected = self.taken.get(&from).copied().unwrap_or(0);
         while records.peek().is_some_and(|offset| offset < expected) {
-            Probe::TakenBefore.pass();
             records.next();
         }
         let committed = self.committed(&from);
