@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use trustline::event::kinds::Topic;
 use trustline::log::kafka::Connection;
 use trustline::log::kafka::admin::{TopicPlan, create_topics, read_topic};
+use trustline::points::KillPoint;
 
 /// How long a test waits for anything.
 pub const DEADLINE: Duration = Duration::from_secs(120);
@@ -149,20 +151,36 @@ pub struct Instance(Child);
 impl Instance {
     /// Starts one under a name.
     pub fn start(config: &Path, name: &str) -> Instance {
-        Instance::start_with(config, name, Stdio::inherit())
+        Instance::start_with(config, name, Stdio::inherit(), &[])
     }
 
     /// Starts one that logs into a file.
     pub fn start_logging(config: &Path, name: &str, log: &Path) -> Instance {
-        Instance::start_with(config, name, File::create(log).unwrap().into())
+        Instance::start_with(config, name, File::create(log).unwrap().into(), &[])
     }
 
-    fn start_with(config: &Path, name: &str, log: Stdio) -> Instance {
+    /// Starts one that kills itself when it comes to a point of the code for the so many-th time.
+    pub fn start_doomed(config: &Path, name: &str, at: KillPoint, times: usize) -> Instance {
+        let told = format!("{}:{times}", at.name());
+        Instance::start_with(config, name, Stdio::inherit(), &[("TRUSTLINE_KILL_AT", &told)])
+    }
+
+    /// Whether it has ended, by SIGKILL.
+    pub fn is_killed(&mut self) -> bool {
+        let ended = self.0.try_wait().unwrap();
+        ended.is_some_and(|status| {
+            assert_eq!(status.signal(), Some(9), "ended by itself: {status}");
+            true
+        })
+    }
+
+    fn start_with(config: &Path, name: &str, log: Stdio, more: &[(&str, &str)]) -> Instance {
         let child = Command::new(env!("CARGO_BIN_EXE_trustline"))
             .args(["run", "--config"])
             .arg(config)
             .env("TRUSTLINE__KAFKA__INSTANCE_ID", name)
             .env("TRUSTLINE__STATE__URL", format!("file:{}", config.with_file_name("state").display()))
+            .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stderr(log)
             .spawn();
