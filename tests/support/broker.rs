@@ -213,9 +213,14 @@ impl Drop for Instance {
     }
 }
 
-/// A plan of a topic.
+/// A plan of a topic that keeps records of times long past.
 pub fn topic(name: &str, partitions: i32) -> TopicPlan {
-    TopicPlan { name: name.to_owned(), partitions, replicas: 1, settings: Vec::new() }
+    TopicPlan {
+        name: name.to_owned(),
+        partitions,
+        replicas: 1,
+        settings: vec![("retention.ms".to_owned(), "-1".to_owned())],
+    }
 }
 
 /// Records in a topic.
