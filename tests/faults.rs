@@ -11,8 +11,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::broker::{Broker, DEADLINE, Instance, count, make_topics, wait_for};
+use support::broker::{Broker, Cluster, DEADLINE, Instance, count, make_topics, wait_for};
 use support::instances::Choices;
+use support::proxy::Proxy;
 use support::{EVENTS, Input};
 use trustline::driver::replay::Outcome;
 use trustline::event::kinds::Topic;
@@ -25,6 +26,9 @@ mod support;
 /// Kills of instances in CI.
 const KILLS: usize = 22;
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the broker looks for transactions that have timed out.
+const SWEEP: Duration = Duration::from_secs(10);
 
 /// A number from the environment.
 fn number(name: &str, default: u64) -> u64 {
@@ -33,7 +37,6 @@ fn number(name: &str, default: u64) -> u64 {
 
 /// A pipeline on a broker, and what it must come to.
 struct Site {
-    broker: Broker,
     folder: tempfile::TempDir,
     config: PathBuf,
     input: Input,
@@ -45,25 +48,26 @@ struct Site {
 }
 
 impl Site {
-    fn new() -> Site {
-        let broker = Broker::start();
+    /// With brokers that keep so many replicas.
+    fn new(bootstrap: &str, replicas: i32, transaction_timeout: Duration) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
-            "{}[kafka]\nbrokers = [\"{}\"]\nsession_timeout_ms = {}\ntransaction_timeout_ms = 2000\n\
+            "{}[kafka]\nbrokers = [\"{}\"]\nsession_timeout_ms = {}\ntransaction_timeout_ms = {}\n\
              [privacy]\nkey_file = \"{}\"\n[state]\nsnapshot_every_ms = 1000\n",
-            support::text(4, 2),
-            broker.bootstrap(),
+            support::text(4, 2).replace("factor = 1", &format!("factor = {replicas}")),
+            bootstrap.replace(',', "\", \""),
             SESSION_TIMEOUT.as_millis(),
+            transaction_timeout.as_millis(),
             support::test_key(folder.path()).display()
         );
         let config = folder.path().join("trustline.toml");
         std::fs::write(&config, &text).unwrap();
         let input = Input::read("as-stream-crowd");
         let expected = input.replay_under(&text);
-        let connection = Connection::plain(&broker.bootstrap(), "test");
+        let connection = Connection::plain(bootstrap, "test");
         make_topics(&connection, &config);
         let feeder = Feeder::new(&connection).unwrap();
-        let mut site = Site { broker, folder, config, input, expected, connection, feeder, fed: 0 };
+        let mut site = Site { folder, config, input, expected, connection, feeder, fed: 0 };
         for source in [Topic::IdentityLinks, Topic::BrandIncidents] {
             site.feed_some(source, 0, usize::MAX);
         }
@@ -142,7 +146,8 @@ fn kills_at_every_point_leave_no_trace_in_the_output() {
     let (seed, kills) = (number("TRUSTLINE_FAULT_SEED", 1), number("TRUSTLINE_KILLS", KILLS as u64) as usize);
     println!("seed {seed}, {kills} kills");
     let mut choices = Choices(seed);
-    let mut site = Site::new();
+    let broker = Broker::start();
+    let mut site = Site::new(&broker.bootstrap(), 1, TRANSACTION_TIMEOUT);
     let (mut killed, mut round) = (0, 0);
     while killed < kills {
         // One comes to a point and dies there, the other is killed at any time.
@@ -175,7 +180,8 @@ fn kills_at_every_point_leave_no_trace_in_the_output() {
 
 #[test]
 fn what_happens_to_broker_group_and_disk_leaves_no_trace_in_the_output() {
-    let mut site = Site::new();
+    let broker = Broker::start();
+    let mut site = Site::new(&broker.bootstrap(), 1, TRANSACTION_TIMEOUT);
     let log = site.folder.path().join("log");
     let told = |what: &str| {
         let log = log.clone();
@@ -186,9 +192,9 @@ fn what_happens_to_broker_group_and_disk_leaves_no_trace_in_the_output() {
 
     // The broker dies and comes back.
     site.feed_share(8);
-    site.broker.script("kill");
+    broker.script("kill");
     std::thread::sleep(Duration::from_secs(1));
-    site.broker.go();
+    broker.go();
 
     // Instances join and leave in quick order.
     for round in 0..3 {
@@ -232,6 +238,53 @@ fn what_happens_to_broker_group_and_disk_leaves_no_trace_in_the_output() {
         wait_for("a word about the lost snapshot", told("a snapshot is lost"));
     }
     site.end(vec![first], "after faults of broker, group and disk");
+}
+
+#[test]
+fn each_of_three_nodes_may_die() {
+    let cluster = Cluster::start();
+    let mut site = Site::new(&cluster.bootstrap(), 3, SWEEP);
+    let instances = ["a", "b"].map(|name| Instance::start(&site.config, name));
+    for node in 1..=3 {
+        site.feed_share(8);
+        cluster.kill(node);
+        site.feed_share(8);
+        cluster.go();
+    }
+    site.end(Vec::from(instances), "after the death of each node");
+}
+
+#[test]
+fn a_cut_line_and_an_end_that_comes_too_late_leave_no_trace_in_the_output() {
+    let mut proxy = Proxy::new();
+    let broker = Broker::start_with(&["--proxy", &proxy.port.to_string()]);
+    proxy.go(([127, 0, 0, 1], broker.port + 2).into());
+    let mut site = Site::new(&broker.bootstrap(), 1, TRANSACTION_TIMEOUT);
+    let proxied = site.config.with_file_name("proxied.toml");
+    let text = std::fs::read_to_string(&site.config).unwrap();
+    std::fs::write(&proxied, text.replace(&broker.bootstrap(), &format!("127.0.0.1:{}", proxy.port)))
+        .unwrap();
+    let far = Instance::start(&proxied, "far");
+    site.feed_share(8);
+
+    // The transaction has timed out when its end arrives.
+    proxy.hold_end(TRANSACTION_TIMEOUT + SWEEP + Duration::from_secs(2));
+    wait_for("an end that came late", || {
+        site.feed(5);
+        proxy.held() == 1
+    });
+    site.feed_share(8);
+
+    // The line is cut for longer than the group waits, and another takes over.
+    let near = Instance::start(&site.config, "near");
+    site.feed_share(8);
+    proxy.cut(true);
+    site.feed_share(8);
+    std::thread::sleep(SESSION_TIMEOUT + Duration::from_secs(2));
+    site.feed_share(8);
+    proxy.cut(false);
+    site.feed_share(8);
+    site.end(vec![far, near], "after a cut and a late end");
 }
 
 /// The snapshots of each partition, by offset.

@@ -19,6 +19,7 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 /// A broker that goes with the test.
 pub struct Broker {
     dir: tempfile::TempDir,
+    more: Vec<String>,
     /// Its port.
     pub port: u16,
 }
@@ -26,7 +27,13 @@ pub struct Broker {
 impl Broker {
     /// Starts one.
     pub fn start() -> Broker {
-        let broker = Broker { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        Broker::start_with(&[])
+    }
+
+    /// Starts one with more arguments of the script.
+    pub fn start_with(more: &[&str]) -> Broker {
+        let more = more.iter().map(|one| (*one).to_owned()).collect();
+        let broker = Broker { dir: tempfile::tempdir().unwrap(), more, port: free_port() };
         broker.go();
         broker
     }
@@ -43,7 +50,8 @@ impl Broker {
 
     /// Runs a command of the script.
     pub fn script(&self, command: &str) -> std::process::Output {
-        script("deploy/kafka/broker", command, self.port, &self.dir, &[])
+        let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
+        script("deploy/kafka/broker", command, self.port, &self.dir, &more)
     }
 
     /// Where clients find it.
@@ -55,6 +63,48 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.script("kill");
+    }
+}
+
+/// Three nodes that go with the test.
+pub struct Cluster {
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Cluster {
+    /// Starts them.
+    pub fn start() -> Cluster {
+        let cluster = Cluster { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        cluster.go();
+        cluster
+    }
+
+    /// Starts those that do not run.
+    pub fn go(&self) {
+        let output = self.script("start", &[]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "the cluster did not start: {told}");
+    }
+
+    /// Ends a node by `kill -9`.
+    pub fn kill(&self, node: usize) {
+        assert!(self.script("kill", &[&node.to_string()]).status.success());
+    }
+
+    fn script(&self, command: &str, more: &[&str]) -> std::process::Output {
+        script("deploy/kafka/cluster", command, self.port, &self.dir, more)
+    }
+
+    /// Where clients find it.
+    pub fn bootstrap(&self) -> String {
+        [0, 2, 4].map(|after| format!("127.0.0.1:{}", self.port + after)).join(",")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.script("kill", &[]);
     }
 }
 
@@ -218,7 +268,7 @@ pub fn topic(name: &str, partitions: i32) -> TopicPlan {
     TopicPlan {
         name: name.to_owned(),
         partitions,
-        replicas: 1,
+        replicas: -1,
         settings: vec![("retention.ms".to_owned(), "-1".to_owned())],
     }
 }
