@@ -122,7 +122,12 @@ impl Site {
     }
 
     /// Feeds the rest, lets the instances end it, and compares.
-    fn end(mut self, instances: Vec<Instance>, what: &str) {
+    fn end(self, instances: Vec<Instance>, what: &str) {
+        self.end_with(instances, &[0], what);
+    }
+
+    /// The same where instances may end with one of these codes.
+    fn end_with(mut self, instances: Vec<Instance>, codes: &[i32], what: &str) {
         self.feed(self.most());
         let last = self.input.last;
         let moments = self.expected.moments.iter().filter(|moment| moment.event_time <= last).count();
@@ -131,7 +136,8 @@ impl Site {
         wait_for("all moments", || self.up_to_last("moments", "event_time") >= moments);
         wait_for("all windows", || self.up_to_last("brand-trust", "window_end") >= windows);
         for instance in instances {
-            assert_eq!(instance.stop(), Some(0), "SIGTERM ends an instance cleanly");
+            let code = instance.stop();
+            assert!(code.is_some_and(|code| codes.contains(&code)), "SIGTERM ends an instance: {code:?}");
         }
         support::compare(&self.input, &self.expected, what, |name| self.records(name));
     }
@@ -251,7 +257,8 @@ fn each_of_three_nodes_may_die() {
         site.feed_share(8);
         cluster.go();
     }
-    site.end(Vec::from(instances), "after the death of each node");
+    // A call that began while a node was dead may wait for longer than stopping may take: exit code 5.
+    site.end_with(Vec::from(instances), &[0, 5], "after the death of each node");
 }
 
 #[test]
