@@ -21,6 +21,7 @@ use crate::log::{
 };
 
 use super::clock::{Clock, WallTime};
+use crate::points::{KillPoint, Probe};
 pub use stage::{Stage, StageError};
 
 /// How often in a row steps may be aborted for the same cause before the worker gives up.
@@ -224,7 +225,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         }
         if let Some(commits) = &self.unresolved {
             let of: Vec<TopicPartition> = commits.iter().map(|commit| commit.of.clone()).collect();
-            let now = self.source.committed(&of)?;
+            let now = self.source.committed(&of).inspect_err(|_| Probe::OutcomeUnasked.pass())?;
             // All positions of a step are committed or none; one that the step did not move tells nothing,
             // and one that another owner has moved on since may not tell.
             let committed = commits.iter().zip(&now).any(|(commit, now)| {
@@ -233,20 +234,24 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             if let Some(commits) = self.unresolved.take()
                 && committed
             {
+                Probe::WasCommitted.pass();
                 self.settle(commits);
+            } else {
+                Probe::WasNotCommitted.pass();
             }
         }
         if self.rewind {
             let all: Vec<TopicPartition> = self.assigned.keys().cloned().collect();
-            let positions = self.source.committed(&all)?;
+            let positions = self.source.committed(&all).inspect_err(|_| Probe::RewindPutOff.pass())?;
             self.due.retain(|due| !self.assigned.contains_key(due.of()));
             for (of, position) in all.into_iter().zip(positions) {
                 self.stage.revoked(&of);
                 self.due.push_back(Due::Take(of, position));
             }
             self.rewind = false;
+            Probe::Rewound.pass();
         }
-        self.take_partitions()
+        self.take_partitions().inspect_err(|_| Probe::StillDue.pass())
     }
 
     fn take_partitions(&mut self) -> Result<(), WorkerError> {
@@ -285,7 +290,10 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         let mut lost_part_of_a_step = false;
         for of in partitions {
             self.due.retain(|due| due.of() != of);
-            lost_part_of_a_step |= self.pending.remove(of).is_some();
+            if self.pending.remove(of).is_some() {
+                Probe::RevokedWithOutputs.pass();
+                lost_part_of_a_step = true;
+            }
             self.assigned.remove(of);
             self.taken.remove(of);
             self.held.remove(of);
@@ -293,6 +301,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             self.stage.revoked(of);
         }
         if T::WHOLE_STEPS && (lost_part_of_a_step || !self.whole.is_empty()) {
+            Probe::StepDropped.pass();
             // The step goes, and each source goes on from its committed position.
             self.whole.clear();
             self.pending.clear();
@@ -318,6 +327,8 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         let first = records.peek();
         if records.peek().is_some_and(|offset| offset < committed) {
             // Only the state is wanted of records that were processed before.
+            Probe::FoldedAgain.pass();
+            KillPoint::DuringRestore.pass();
             let mut again = Taken { records: &mut records, before: committed, next: None };
             self.stage.absorb(&from, &mut again, &mut Vec::new())?;
             if let Some(next) = again.next {
@@ -351,6 +362,9 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         let new: Vec<TopicPartition> = held.iter().filter(is_new).cloned().collect();
         for of in new {
             let rest = self.rest.take_if(|(from, _)| *from == of).map(|(_, rest)| rest);
+            if rest.is_some() {
+                Probe::HeldWithRest.pass();
+            }
             let outcome = self.source.pause(&of, rest);
             if outcome.is_err() {
                 let next = self.taken.get(&of).copied();
@@ -361,6 +375,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             self.held.insert(of);
         }
         for of in self.held.extract_if(.., |of| !held.contains(of)) {
+            Probe::LetGo.pass();
             let next = self.taken.get(&of).copied();
             self.due.push_back(Due::Read(of, next));
         }
@@ -410,11 +425,13 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
                 if times >= ABORTS_MAX {
                     return Err(WorkerError::Aborts { times, cause });
                 }
+                Probe::Aborted.pass();
                 self.aborts = (cause, times);
             }
-            Err(LogError::Stale { .. }) => {}
+            Err(LogError::Stale { .. }) => Probe::Stale.pass(),
             Err(LogError::Unknown { .. }) => self.doubt(commits),
             Err(LogError::Fenced { cause }) => {
+                Probe::Fenced.pass();
                 self.doubt(commits);
                 let now = self.clock.now();
                 self.fenced.retain(|then| now.0 - then.0 < FENCED_WITHIN_MS);
@@ -443,6 +460,8 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         for Commit { of, position } in commits {
             if self.taken.get(&of) == Some(&position.next) {
                 self.stage.committed(&of, position.next, now);
+            } else {
+                Probe::StateBehind.pass();
             }
             self.assigned.insert(of, Some(position));
         }

@@ -12,6 +12,7 @@ use super::file::{self, Header};
 use super::name::{Fold, Name};
 use super::open::{self, Opened};
 use crate::config::ConfigHash;
+use crate::points::KillPoint;
 
 /// A snapshot that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +77,10 @@ impl SnapshotStore {
         })?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let path = self.path(&name);
+        KillPoint::DuringSnapshot.pass();
         let put = self.store.put_opts(&path, PutPayload::from(bytes), options);
         self.runtime.block_on(put).map_err(failed)?;
+        KillPoint::DuringSnapshot.pass();
         Ok(name)
     }
 

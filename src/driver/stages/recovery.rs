@@ -18,6 +18,7 @@ use crate::driver::clock::{Clock, SystemClock, WallTime};
 use crate::driver::status::SnapshotGauges;
 use crate::driver::worker::StageError;
 use crate::log::{Position, TopicPartition};
+use crate::points::{KillPoint, Probe};
 use crate::state::{Fold, Header, Name, QUEUE, SnapshotStore, StoreError, Writer};
 use crate::telemetry::occurrence::{SnapshotFailed, SnapshotLost};
 use crate::time::HOUR_MS;
@@ -178,10 +179,16 @@ impl Keeper {
                 SnapshotLost { topic: &of.topic, partition: &of.partition, cause: &causes(lost) }.note();
             }
             if let Some((name, header, bytes)) = restored.found {
+                let older = !restored.lost.is_empty();
+                if older { Probe::FromOlderSnapshot } else { Probe::FromSnapshot }.pass();
+                KillPoint::DuringRestore.pass();
                 self.check(of, &header, committed)?;
                 provenance.snapshots.retain(|(offset, _)| *offset <= name.offset);
                 (from, state) = (Some(name.offset), Some(bytes));
             } else {
+                if !names.is_empty() {
+                    Probe::NoSnapshotLeft.pass();
+                }
                 provenance.snapshots.clear();
                 from = (!keeping.rebuild).then_some(0);
             }

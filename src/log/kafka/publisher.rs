@@ -15,6 +15,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use super::source::KafkaSource;
 use super::{CALL_WAIT, Connection, failure};
 use crate::log::{Commit, LogError, Outgoing, Publisher, Publishers};
+use crate::points::KillPoint;
 
 /// How often reports of failure are taken while a call waits for them.
 const REPORTS_WAIT: Duration = Duration::from_millis(50);
@@ -139,10 +140,13 @@ impl KafkaPublisher {
         commits: &[Commit],
         membership: &ConsumerGroupMetadata,
     ) -> Result<(), KafkaError> {
+        KillPoint::BeforeSend.pass();
         for output in outputs {
             self.send(output, None)?;
         }
+        KillPoint::AfterSend.pass();
         self.flush();
+        KillPoint::BeforeOffsets.pass();
         let mut offsets = TopicPartitionList::new();
         for commit in commits {
             let offset = Offset::Offset(commit.position.next);
@@ -154,7 +158,10 @@ impl KafkaPublisher {
         if !commits.is_empty() {
             self.producer.send_offsets_to_transaction(&offsets, membership, CALL_WAIT)?;
         }
-        self.producer.commit_transaction(CALL_WAIT)
+        KillPoint::BeforeCommit.pass();
+        self.producer.commit_transaction(CALL_WAIT)?;
+        KillPoint::AfterCommit.pass();
+        Ok(())
     }
 
     fn send(&self, output: &Outgoing, timestamp_ms: Option<i64>) -> Result<(), KafkaError> {

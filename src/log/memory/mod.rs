@@ -286,6 +286,7 @@ impl Source for MemorySource {
         self.faults.check(Call::Next)?;
         let current = self.log.lock().groups.get(&self.group).map_or(0, |group| group.generation);
         if current != self.generation
+            && self.faults.check(Call::Notice).is_ok()
             && let Some(change) = self.rebalance()
         {
             return Ok(change);
