@@ -3,6 +3,7 @@
 pub mod access;
 pub mod assembly;
 pub mod clock;
+pub mod configs;
 pub mod demo;
 pub mod dlq;
 pub mod health;
