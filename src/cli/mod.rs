@@ -5,6 +5,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod dlq;
+pub mod doctor;
 pub mod evaluate;
 pub mod explain;
 pub mod generate;
@@ -54,6 +55,8 @@ pub enum Command {
     /// Look at dead letters and late events, and send them to where they came from again.
     #[command(subcommand)]
     Dlq(dlq::DlqCommand),
+    /// Look for what is wrong with the cluster, the groups and the state; each finding names its fix.
+    Doctor(doctor::Args),
     /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
     Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
@@ -105,6 +108,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Topics(command) => topics::run(command, cli.config.as_deref()),
         Command::Schemas(args) => schemas::run(args, cli.config.as_deref()),
         Command::Dlq(command) => dlq::run(command, cli.config.as_deref()),
+        Command::Doctor(args) => doctor::run(args, cli.config.as_deref()),
         Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
         Command::Explain(args) => explain::run(args, cli.config.as_deref()),

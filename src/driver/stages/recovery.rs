@@ -368,6 +368,12 @@ impl Keeper {
     }
 }
 
+/// The snapshots that the metadata of a committed position names, the older first.
+pub fn named_snapshots(fold: Fold, of: &TopicPartition, metadata: &str) -> Vec<Name> {
+    let provenance = Provenance::parse(metadata).unwrap_or_default();
+    provenance.snapshots.into_iter().map(|snapshot| named(fold, of, snapshot)).collect()
+}
+
 /// The state of a partition is lost.
 pub(super) fn lost(of: &TopicPartition, error: &dyn std::error::Error) -> StageError {
     let (topic, partition) = (of.topic.to_string(), of.partition);

@@ -18,8 +18,8 @@ use rdkafka_sys as sys;
 
 use super::picture::{Group, Member};
 use super::{CALL_WAIT, Connection};
-use crate::log::{LogError, TopicPartition};
 use crate::log::access::{Operation, Permission, Resource};
+use crate::log::{LogError, TopicPartition};
 
 /// What the brokers say of a topic or group.
 pub(super) struct Answer {
