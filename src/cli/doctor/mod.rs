@@ -6,6 +6,8 @@ mod groups;
 mod ledger;
 mod picture;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
