@@ -49,7 +49,7 @@ pub struct Args {
 /// `run` cannot begin.
 #[derive(Debug, thiserror::Error)]
 #[error("no pseudonym key: set privacy.key_file or privacy.key_env, so that pseudonyms are secret")]
-struct NoKey;
+pub(super) struct NoKey;
 
 /// How long a step waits for records.
 const STEP: Duration = Duration::from_millis(100);

@@ -12,6 +12,7 @@ pub mod replay;
 pub mod stages;
 pub mod status;
 pub mod topics;
+pub mod verify;
 pub mod worker;
 
 /// An error with everything that caused it, on one line.
