@@ -178,3 +178,86 @@ fn decoded<T: Serialize + DeserializeOwned>(schema: &str, mut datum: &[u8]) -> O
     let value = GenericDatumReader::builder(&schema).build().ok()?.read_value(&mut datum).ok()?;
     serde_json::to_value(apache_avro::from_value::<T>(&value).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::confluent::{SchemaId, put_frame};
+    use crate::event::output::PatternTrustKey;
+    use crate::log::TopicPartition;
+    use crate::time::WindowLength;
+
+    fn meant() -> Meant {
+        Meant { brand: "acme".to_owned(), length: WindowLength::HOUR, start: 3_600_000 }
+    }
+
+    /// A record of `pattern-trust` for two windows of a brand.
+    fn pattern(start: i64, weight: f64) -> PatternTrust {
+        let value = serde_json::json!({
+            "brand_id": "acme", "window_start": start, "window_end": start + 3_600_000, "window": "1h",
+            "status": "FINAL", "revision": 1, "pattern": "consent_nagging", "evaluated": true, "at_risk": 60,
+            "weight": weight, "contribution": 0.1, "config_hash": "00",
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn outgoing(of: &PatternTrust) -> Outgoing {
+        Outgoing {
+            topic: "t.pattern-trust".into(),
+            partition: None,
+            key: Some(serde_json::to_vec(&of.key()).unwrap()),
+            value: serde_json::to_vec(of).unwrap(),
+            headers: Vec::new(),
+        }
+    }
+
+    fn published(key: Vec<u8>, value: Vec<u8>) -> Record {
+        let from = TopicPartition { topic: "t.pattern-trust".into(), partition: 0 };
+        Record { from, offset: 0, timestamp_ms: None, key: Some(key), value, headers: Vec::new() }
+    }
+
+    fn json(of: &PatternTrust) -> Record {
+        let Outgoing { key, value, .. } = outgoing(of);
+        published(key.unwrap(), value)
+    }
+
+    fn avro(of: &PatternTrust) -> Record {
+        let framed = |record: &dyn Output| {
+            let mut bytes = Vec::new();
+            put_frame(SchemaId(7), &mut bytes);
+            record.encode(&mut bytes);
+            bytes
+        };
+        let key: PatternTrustKey<'_> = of.key();
+        published(framed(&key), framed(of))
+    }
+
+    fn compared(records: Vec<Record>) -> (usize, Vec<(String, String, String)>) {
+        let computed = [outgoing(&pattern(3_600_000, 0.25))];
+        assert!(is_of(&meant(), &computed[0]) && !is_of(&meant(), &outgoing(&pattern(0, 0.25))));
+        let mut all = PublishedRecords::default();
+        records.into_iter().for_each(|record| all.take(&meant(), record));
+        let (count, found) = differences(&computed, all);
+        (count, found.into_iter().map(|one| (one.field, one.published, one.computed)).collect())
+    }
+
+    fn field(field: &str, published: &str, computed: &str) -> (String, String, String) {
+        (field.to_owned(), published.to_owned(), computed.to_owned())
+    }
+
+    #[test]
+    fn equal_records_are_equal_in_either_format_and_a_field_that_differs_is_named() {
+        let of_other_window = pattern(0, 0.5);
+        for write in [json, avro] {
+            let (same, other) = (pattern(3_600_000, 0.25), pattern(3_600_000, 0.5));
+            assert_eq!(compared(vec![write(&of_other_window), write(&same)]), (1, vec![]));
+            assert_eq!(compared(vec![write(&other)]), (1, vec![field("weight", "0.5", "0.25")]));
+            assert_eq!(compared(vec![]), (1, vec![field("record", "none", "a record")]));
+            let twice = vec![write(&same), write(&other)];
+            assert_eq!(compared(twice), (1, vec![field("record", "a record", "none")]));
+        }
+        let mut spaced = json(&pattern(3_600_000, 0.25));
+        spaced.value.push(b' ');
+        assert_eq!(compared(vec![spaced]).1[0].0, "bytes");
+    }
+}
