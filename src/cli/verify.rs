@@ -10,6 +10,7 @@ use super::dlq::{instant, time};
 use super::out::{print, print_json};
 use super::pseudonym::configured_key;
 use super::run::NoKey;
+use super::start::briefly;
 use super::{Exit, Failure, config};
 use crate::config::Config;
 use crate::driver::assembly::Assembly;
@@ -86,14 +87,16 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let connection = Connection::of(&config).map_err(Failure::usage)?;
     let mut assembly = Assembly::new(config, key);
     assembly.provisional = true;
-    assembly.configs = published_configs(&assembly, &connection).map_err(Failure::log)?;
+    assembly.configs = briefly(|| published_configs(&assembly, &connection)).map_err(Failure::log)?;
     let own = assembly.config().settings.own_topics.clone();
     // That of the later stage first: what it has processed, the other one has written.
     let brand_partition = brand_partition(brand, own.brand_partitions);
-    let brands = extents_of(&assembly, &connection, StageName::Score, &[brand_partition]);
-    let brands = brands.map_err(Failure::log)?;
+    let extents = |stage, partitions: &[i32]| {
+        briefly(|| extents_of(&assembly, &connection, stage, partitions)).map_err(Failure::log)
+    };
+    let brands = extents(StageName::Score, &[brand_partition])?;
     let partitions: Vec<i32> = (0..own.person_partitions).collect();
-    let persons = extents_of(&assembly, &connection, StageName::Detect, &partitions).map_err(Failure::log)?;
+    let persons = extents(StageName::Detect, &partitions)?;
     if persons.iter().chain(&brands).any(|extent| extent.oldest > 0) {
         assembly.keeping = Some(snapshots(assembly.config())?);
     }
@@ -102,8 +105,7 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
                 each: &mut dyn FnMut(crate::log::Record) -> Result<bool, VerifyError>| {
         records_between(&connection, of, span, each)
     };
-    let brands = brands.first().ok_or_else(|| Failure::usage(Trouble::Nothing))?;
-    let refolded = refold(&assembly, &meant, &persons, brands, &read).map_err(failure)?;
+    let refolded = refold(&assembly, &meant, &persons, &brands[0], &read).map_err(failure)?;
     let mut published = PublishedRecords::default();
     for topic in compared(&assembly) {
         each_record(&connection, &topic, |record| {
@@ -160,8 +162,13 @@ fn extents_of(
     let mut positions: BTreeMap<_, _> = positions(connection, &group, &[&topic])?;
     let of = |partition: &i32| TopicPartition { topic: Arc::clone(&topic), partition: *partition };
     let of: Vec<TopicPartition> = partitions.iter().map(of).collect();
-    let found = extents(connection, &of)?.into_iter();
+    let found = extents(connection, &of)?;
+    if found.len() < of.len() {
+        let cause = "partitions are missing or have no leader; see `trustline topics plan`".to_owned();
+        return Err(LogError::Unavailable { doing: format!("looking at {topic}"), cause });
+    }
     Ok(found
+        .into_iter()
         .map(|one| Extent { position: positions.remove(&one.of), of: one.of, oldest: one.oldest })
         .collect())
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::ledger;
 use super::picture::{Open, Picture, Seen, Snapshot, StageGroup};
 use crate::cli::Failure;
+use crate::cli::start::briefly;
 use crate::cli::topics::find;
 use crate::config::Config;
 use crate::driver::access::needed;
@@ -42,13 +43,16 @@ pub(super) fn collect<'a>(
     metrics: &[String],
 ) -> Result<Picture<'a>, Failure> {
     let mut unchecked = Vec::new();
-    let (topics, extents, open) = partitions(config, connection).map_err(Failure::log)?;
-    let names: Vec<&str> = topics.iter().map(|seen| seen.found.topic.name.as_str()).collect();
-    let copies = lacking_copies(connection, &names).map_err(Failure::log)?;
     let needed = needed(config, &StageName::ALL);
-    let refused =
-        refused(connection, &needed).map_err(Failure::log)?.iter().map(ToString::to_string).collect();
-    let groups = stage_groups(config, connection, &topics).map_err(Failure::log)?;
+    let asked = briefly(|| {
+        let (topics, extents, open) = partitions(config, connection)?;
+        let names: Vec<&str> = topics.iter().map(|seen| seen.found.topic.name.as_str()).collect();
+        let copies = lacking_copies(connection, &names)?;
+        let refused: Vec<String> = refused(connection, &needed)?.iter().map(ToString::to_string).collect();
+        let groups = stage_groups(config, connection, &topics)?;
+        Ok((topics, extents, open, copies, refused, groups))
+    });
+    let (topics, extents, open, copies, refused, groups) = asked.map_err(Failure::log)?;
     let (is_local, snapshots) = snapshots(config, &groups, &mut unchecked)?;
     let client = Client::of(&config.settings.registry).map_err(Failure::usage)?;
     let subjects = client.map(|client| survey(&client, config).map_err(|error| causes(&error)));

@@ -14,7 +14,11 @@ pub(super) fn line(picture: &Picture<'_>, group: &StageGroup) -> GroupLine {
         let next = group.positions.get(of).map_or(extent.oldest, |position| position.next);
         Some((extent.stable_end - next.max(extent.oldest)).max(0))
     };
-    let state = if group.group.state.is_empty() { "not there" } else { &group.group.state };
+    // `Dead` is Kafka's word for a group that it does not know.
+    let state = match group.group.state.as_str() {
+        "" | "Dead" => "not there",
+        state => state,
+    };
     GroupLine {
         group: group.name.clone(),
         state: state.to_owned(),

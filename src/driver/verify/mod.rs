@@ -145,15 +145,19 @@ pub fn refold(
     let mut computed: BTreeMap<u32, Vec<Counts>> = BTreeMap::new();
     for extent in persons {
         let stage = assembly.detect_stage()?;
-        let from_detect = fold(assembly, stage, extent, meant, read)?;
-        let of_brand = from_detect.iter().filter(|output| {
-            output.topic == partials && output.partition == Some(brand_partition(&meant.brand, own))
-        });
-        for output in of_brand {
-            closed(&mut computed, meant, &output.value);
-        }
+        let of_brand = Some(brand_partition(&meant.brand, own));
+        fold(assembly, stage, extent, meant, read, &mut |output| {
+            if output.topic == partials && output.partition == of_brand {
+                closed(&mut computed, meant, &output.value);
+            }
+        })?;
     }
-    let mut outputs = fold(assembly, assembly.score_stage()?, brands, meant, read)?;
+    let outputs = &mut refolded.outputs;
+    fold(assembly, assembly.score_stage()?, brands, meant, read, &mut |output| {
+        if compare::is_of(meant, &output) {
+            outputs.push(output);
+        }
+    })?;
     let mut logged: BTreeMap<u32, Vec<Counts>> = BTreeMap::new();
     let end = brands.position.as_ref().map_or(brands.oldest, |position| position.next);
     read(&brands.of, (brands.oldest, end), &mut |record| {
@@ -180,8 +184,6 @@ pub fn refold(
             });
         }
     }
-    outputs.retain(|output| compare::is_of(meant, output));
-    refolded.outputs = outputs;
     Ok(refolded)
 }
 
@@ -196,14 +198,15 @@ fn closed(into: &mut BTreeMap<u32, Vec<Counts>>, meant: &Meant, value: &[u8]) {
     }
 }
 
-/// Folds a partition until the window is closed; gives all outputs.
+/// Folds a partition until the window is closed, and hands over all outputs.
 fn fold<S: Stage>(
     assembly: &Assembly,
     mut stage: S,
     extent: &Extent,
     meant: &Meant,
     read: Read<'_>,
-) -> Result<Vec<Outgoing>, VerifyError> {
+    each: &mut dyn FnMut(Outgoing),
+) -> Result<(), VerifyError> {
     let Extent { of, oldest, position } = extent;
     let place = format!("{} {}", of.topic, of.partition);
     let Some(position) = position else { return Err(VerifyError::Open(place)) };
@@ -224,10 +227,11 @@ fn fold<S: Stage>(
     let (mut outputs, mut is_closed) = (Vec::new(), false);
     read(of, (start, next), &mut |record| {
         stage.absorb(of, &mut One { record, is_taken: false }, &mut outputs)?;
+        outputs.drain(..).for_each(&mut *each);
         is_closed = frontier(&stage).is_some_and(|frontier| frontier >= meant.end());
         Ok(!is_closed)
     })?;
-    if is_closed { Ok(outputs) } else { Err(VerifyError::Open(place)) }
+    if is_closed { Ok(()) } else { Err(VerifyError::Open(place)) }
 }
 
 fn configurations_are_known(
