@@ -304,13 +304,16 @@ pub fn records_between<E: From<LogError>>(
     (from, to): (i64, i64),
     mut each: impl FnMut(Record) -> Result<bool, E>,
 ) -> Result<(), E> {
+    if from >= to {
+        return Ok(());
+    }
     let doing = format!("reading {} {}", of.topic, of.partition);
     let failed = |error: KafkaError| failure(&doing, &error);
     let consumer = reader(connection).map_err(failed)?;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&of.topic, of.partition, Offset::Offset(from)).map_err(failed)?;
     consumer.assign(&list).map_err(failed)?;
-    while from < to {
+    loop {
         match consumer.poll(CALL_WAIT) {
             None => return Err(LogError::Unavailable { doing, cause: "no answer in time".to_owned() }.into()),
             Some(Err(KafkaError::PartitionEOF(_))) => break,
