@@ -41,6 +41,7 @@ pub struct SnapshotStore {
     store: Box<dyn ObjectStore>,
     prefix: Path,
     folder: Option<PathBuf>,
+    is_read_only: bool,
     runtime: Runtime,
 }
 
@@ -57,7 +58,14 @@ impl SnapshotStore {
         let Opened { store, prefix, folder } = open::open(url, variables).map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| failed(error.into()))?;
-        Ok(SnapshotStore { url: url.trim_end_matches('/').to_owned(), store, prefix, folder, runtime })
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(SnapshotStore { url, store, prefix, folder, is_read_only: false, runtime })
+    }
+
+    /// The store for whoever only looks: nothing is collected. What is written is written.
+    #[must_use]
+    pub fn read_only(self) -> SnapshotStore {
+        SnapshotStore { is_read_only: true, ..self }
     }
 
     /// Whether only this machine sees it.
@@ -196,6 +204,9 @@ impl SnapshotStore {
         keep: &[Name],
         written_before_ms: i64,
     ) -> Result<usize, StoreError> {
+        if self.is_read_only {
+            return Ok(0);
+        }
         let mut deleted = 0;
         for stored in self.list(fold, partition)? {
             if stored.written_ms < written_before_ms && !keep.contains(&stored.name) {

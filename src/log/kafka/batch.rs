@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
-use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{IsError, RDKafkaErrorCode};
 use rdkafka_sys as sys;
 
 use crate::log::{Headers, RecordRef, Records};
@@ -272,58 +272,4 @@ pub(super) fn cached_end<C: ClientContext>(client: &Client<C>, topic: &str, part
         )
     };
     (!error.is_error() && high >= 0).then_some(high)
-}
-
-/// The end of each partition for readers of committed records, asked now; in the order asked, none where the
-/// broker cannot tell.
-#[expect(unsafe_code, reason = "the wrapper does not ask for stable ends")]
-pub(super) fn stable_ends<C: ClientContext>(
-    client: &Client<C>,
-    of: &[(&str, i32)],
-    wait: Duration,
-) -> Result<Vec<Option<i64>>, KafkaError> {
-    let mut list = rdkafka::TopicPartitionList::with_capacity(of.len());
-    for (topic, partition) in of {
-        list.add_partition_offset(topic, *partition, rdkafka::Offset::End)?;
-    }
-    let native = client.native_ptr();
-    let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-    let mut ends = vec![None; of.len()];
-    // SAFETY: the client and the list are live; options, queue and event are given back below; the results
-    // live as long as the event.
-    unsafe {
-        let options =
-            sys::rd_kafka_AdminOptions_new(native, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
-        let error = sys::rd_kafka_AdminOptions_set_isolation_level(
-            options,
-            sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
-        );
-        if !error.is_null() {
-            sys::rd_kafka_error_destroy(error);
-        }
-        let queue = sys::rd_kafka_queue_new(native);
-        sys::rd_kafka_ListOffsets(native, list.ptr(), options, queue);
-        let event = sys::rd_kafka_queue_poll(queue, wait_ms);
-        if !event.is_null() {
-            let result = sys::rd_kafka_event_ListOffsets_result(event);
-            if !result.is_null() {
-                let mut count = 0;
-                let infos = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
-                for at in 0..count {
-                    let found = &*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(at));
-                    let topic = CStr::from_ptr(found.topic).to_bytes();
-                    let asked = of.iter().position(|(name, partition)| {
-                        name.as_bytes() == topic && *partition == found.partition
-                    });
-                    if let Some(asked) = asked.filter(|_| !found.err.is_error()) {
-                        ends[asked] = Some(found.offset);
-                    }
-                }
-            }
-            sys::rd_kafka_event_destroy(event);
-        }
-        sys::rd_kafka_queue_destroy(queue);
-        sys::rd_kafka_AdminOptions_destroy(options);
-    }
-    Ok(ends)
 }

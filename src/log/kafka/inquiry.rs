@@ -16,9 +16,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka_sys as sys;
 
+use super::picture::{Group, Member};
 use super::{CALL_WAIT, Connection};
-use crate::log::LogError;
 use crate::log::access::{Operation, Permission, Resource};
+use crate::log::{LogError, TopicPartition};
 
 /// What the brokers say of a topic or group.
 pub(super) struct Answer {
@@ -29,7 +30,7 @@ pub(super) struct Answer {
 }
 
 /// The outcome of an inquiry, in the order asked for.
-pub(super) type Answers = Vec<Result<Answer, RDKafkaErrorCode>>;
+pub(super) type Answers<A = Answer> = Vec<Result<A, RDKafkaErrorCode>>;
 
 /// A connection that only asks.
 pub(super) struct Inquiry {
@@ -114,6 +115,35 @@ impl Inquiry {
 
     /// Asks for consumer groups.
     pub(super) fn groups(&self, names: &[&str]) -> Result<Answers, LogError> {
+        self.groups_with(names, |group| {
+            let mut count = 0;
+            // SAFETY: `groups_with` hands in a valid description.
+            unsafe {
+                let allowed =
+                    sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &raw mut count);
+                Answer { partitions: 0, allowed: operations(allowed.cast(), count) }
+            }
+        })
+    }
+
+    /// Asks for the state and the members of consumer groups.
+    pub(super) fn members(&self, names: &[&str]) -> Result<Answers<Group>, LogError> {
+        // SAFETY: `groups_with` hands in a valid description, of which all parts live as long.
+        self.groups_with(names, |group| unsafe {
+            let state = sys::rd_kafka_ConsumerGroupDescription_state(group);
+            let count = sys::rd_kafka_ConsumerGroupDescription_member_count(group);
+            let members = (0..count)
+                .map(|at| member(sys::rd_kafka_ConsumerGroupDescription_member(group, at)))
+                .collect();
+            Group { state: text(sys::rd_kafka_consumer_group_state_name(state)), members }
+        })
+    }
+
+    fn groups_with<A>(
+        &self,
+        names: &[&str],
+        take: impl Fn(*const sys::rd_kafka_ConsumerGroupDescription_t) -> A,
+    ) -> Result<Answers<A>, LogError> {
         let op = sys::RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
         // SAFETY: as for topics.
         unsafe {
@@ -126,10 +156,7 @@ impl Inquiry {
             in_order(names, found, count, |group| {
                 let name = CStr::from_ptr(sys::rd_kafka_ConsumerGroupDescription_group_id(group));
                 let error = sys::rd_kafka_error_code(sys::rd_kafka_ConsumerGroupDescription_error(group));
-                let mut count = 0;
-                let allowed =
-                    sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &raw mut count);
-                (name, error, Answer { partitions: 0, allowed: operations(allowed.cast(), count) })
+                (name, error, take(group))
             })
         }
     }
@@ -201,12 +228,12 @@ impl Inquiry {
 
 /// # Safety
 /// `found` must be an array of so many valid pointers; `take` must accept them.
-unsafe fn in_order<'a, T>(
+unsafe fn in_order<'a, T, A>(
     names: &[&str],
     found: *mut *const T,
     count: usize,
-    take: impl Fn(*const T) -> (&'a CStr, sys::RDKafkaRespErr, Answer),
-) -> Result<Answers, LogError> {
+    take: impl Fn(*const T) -> (&'a CStr, sys::RDKafkaRespErr, A),
+) -> Result<Answers<A>, LogError> {
     // SAFETY: promised by the caller; the library gives no array when there is nothing.
     let found = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(found, count) } };
     let mut answers: Vec<_> = names.iter().map(|_| Err(RDKafkaErrorCode::UnknownTopicOrPartition)).collect();
@@ -221,6 +248,36 @@ unsafe fn in_order<'a, T>(
         }
     }
     Ok(answers)
+}
+
+/// # Safety
+/// `member` must be valid.
+unsafe fn member(member: *const sys::rd_kafka_MemberDescription_t) -> Member {
+    // SAFETY: promised by the caller; parts live as long as the whole, and a list has so many elements.
+    unsafe {
+        let list = sys::rd_kafka_MemberDescription_assignment(member);
+        let list = &*sys::rd_kafka_MemberAssignment_partitions(list);
+        let count = usize::try_from(list.cnt).unwrap_or(0);
+        let elements = if count == 0 { &[] } else { std::slice::from_raw_parts(list.elems, count) };
+        let partition = |one: &sys::rd_kafka_topic_partition_t| TopicPartition {
+            topic: text(one.topic).into(),
+            partition: one.partition,
+        };
+        Member {
+            host: text(sys::rd_kafka_MemberDescription_host(member)),
+            partitions: elements.iter().map(partition).collect(),
+        }
+    }
+}
+
+/// # Safety
+/// `text` must be null or a C string.
+unsafe fn text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: promised by the caller.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
 /// # Safety

@@ -7,6 +7,8 @@
 pub mod admin;
 mod batch;
 pub mod inquiry;
+mod offsets;
+pub mod picture;
 mod publisher;
 mod source;
 

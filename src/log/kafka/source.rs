@@ -15,7 +15,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::admin::committed_positions;
-use super::batch::{KafkaRecords, Message, Queue, Target, cached_end, forward, stable_ends};
+use super::batch::{KafkaRecords, Message, Queue, Target, cached_end, forward};
+use super::offsets::stable_ends;
 use super::{CALL_WAIT, Connection, failure};
 use crate::config::sections::LostOffsets;
 use crate::log::{Handed, Inbound, LogError, Position, Source, TopicPartition};
