@@ -11,7 +11,7 @@ use prometheus::Registry;
 use trustline::driver::clock::SystemClock;
 use trustline::driver::health::{Health, Limits};
 use trustline::driver::replay::ledger::Account;
-use trustline::driver::status::{Gauges, PartitionStatus, SnapshotGauges, Status};
+use trustline::driver::status::{Gauges, PartitionStatus, SnapshotGauges, SourceGauges, Status};
 use trustline::event::kinds::Topic;
 use trustline::log::TopicPartition;
 use trustline::telemetry::metrics::Metrics;
@@ -72,6 +72,7 @@ fn exposed() -> BTreeSet<String> {
             frontier: Some(1),
             accounts: vec![(Topic::Clickstream, Account::default())],
             snapshot: Some(SnapshotGauges { taken_at: Some(1), ..SnapshotGauges::default() }),
+            source: Some(SourceGauges::default()),
             ..Gauges::default()
         },
         ..PartitionStatus::default()

@@ -19,6 +19,7 @@ use trustline::event::kinds::Topic;
 use trustline::log::memory::{Call, Fault, MemoryLog};
 use trustline::points::Probe;
 use trustline::state::{Fold, SnapshotStore};
+use trustline::telemetry::occurrence;
 
 mod support;
 
@@ -30,7 +31,7 @@ fn committed_output_is_that_of_a_calm_replay() {
     let seeds = std::env::var("TRUSTLINE_SIM_SEEDS").unwrap_or_else(|_| "0..100".to_owned());
     let (first, last) = seeds.split_once("..").unwrap();
     for folder in ["as-stream-lateness", "as-stream-late-words"] {
-        let input = Input::read(folder);
+        let input = with_bad_streaks(Input::read(folder));
         let expected = input.replay();
         let mut faults: BTreeMap<String, u64> = BTreeMap::new();
         let mut fewest = u64::MAX;
@@ -65,6 +66,22 @@ fn committed_output_is_that_of_a_calm_replay() {
     }
     let never: Vec<&Probe> = Probe::ALL.iter().filter(|probe| probe.passed() == 0).collect();
     assert!(never.is_empty(), "the seeds never take these branches: {never:?}");
+    for probe in ["BreakerTripped", "BreakerClosed"] {
+        assert!(occurrence::counters().with_label_values(&[probe]).get() > 0, "the seeds reach {probe}");
+    }
+}
+
+/// Dead letters in a row in the midst of every source, more than its breaker bears.
+fn with_bad_streaks(input: Input) -> Input {
+    let mut lines = input.lines;
+    for topic in EVENTS {
+        let of_topic = lines.get_mut(&topic).unwrap();
+        let at = of_topic.len() / 2;
+        let streak = (0..9).map(|number| (of_topic[at].0, format!("bad {number}")));
+        let streak: Vec<_> = streak.collect();
+        of_topic.splice(at..at, streak);
+    }
+    Input::of(lines, input.last)
 }
 
 #[test]
@@ -118,8 +135,10 @@ impl Faults {
 impl<'a> Simulation<'a> {
     fn new(input: &'a Input, seed: u64) -> Simulation<'a> {
         // Frames so small that a step is now and then full before all that was read is taken in.
-        let text =
-            format!("{}[frames]\nframe_bytes = 1024\n", support::text(PERSON_PARTITIONS, BRAND_PARTITIONS));
+        let text = format!(
+            "{}[frames]\nframe_bytes = 1024\n[breaker]\nin_a_row = 3\nprobe_every_ms = 1000\n",
+            support::text(PERSON_PARTITIONS, BRAND_PARTITIONS)
+        );
         let mut assembly = support::configured(&text);
         // With odd seeds states come from snapshots, with even ones from the log alone.
         assembly.keeping = (seed % 2 == 1).then(|| Keeping {

@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod generate;
 pub mod out;
+mod owners;
 mod process;
 pub mod pseudonym;
 mod registry;

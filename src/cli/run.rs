@@ -1,12 +1,13 @@
 //! `trustline run`: the stages on Kafka.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::owners;
 use super::process::Process;
 use super::pseudonym::configured_key;
 use super::start::{self, RETRY, patiently};
@@ -28,7 +29,7 @@ use crate::event::raw::RawRecord;
 use crate::fold::route::Route;
 use crate::log::kafka::admin::read_topic;
 use crate::log::kafka::{Connection, KafkaPublishers, KafkaSource};
-use crate::log::{LogError, Publishers, Record};
+use crate::log::{LogError, Publishers, Record, TopicPartition};
 use crate::state::{SnapshotStore, StoreError};
 use crate::telemetry::board::{Board, Showing};
 use crate::telemetry::logging;
@@ -118,6 +119,15 @@ pub(super) fn work(
         }
     }
     process.health.runs(workers.iter().map(|(_, status)| Arc::clone(status)).collect());
+    if stages.contains(&StageName::Route) {
+        owners::watch(
+            connection,
+            run.group(StageName::Route),
+            run.all_sources(),
+            &process.health,
+            &process.stop,
+        );
+    }
     Running { workers: &workers.len() }.note();
     let begin = |(stage, status): (StageName, Arc<Status>)| {
         let run = Arc::clone(&run);
@@ -217,12 +227,27 @@ impl Run {
         }
     }
 
+    /// The group that reads for a stage.
+    fn group(&self, stage: StageName) -> String {
+        format!("{}-{}", self.assembly.config().settings.kafka.group_id, stage.name())
+    }
+
+    /// The partitions of all source topics.
+    fn all_sources(&self) -> BTreeSet<TopicPartition> {
+        let names = self.assembly.names();
+        let of_topic = |(topic, count): (&Topic, &u32)| {
+            let topic: Arc<str> = Arc::from(names.source(*topic));
+            (0..*count as i32).map(move |partition| TopicPartition { topic: Arc::clone(&topic), partition })
+        };
+        self.sources.iter().flat_map(of_topic).collect()
+    }
+
     /// One worker, until the process is to end.
     fn worker(&self, stage: StageName, status: &Arc<Status>) -> Result<(), WorkerError> {
         let settings = &self.assembly.config().settings;
         let stalled_after = Duration::from_millis(settings.run.stalled_after_ms.unsigned_abs());
         let mut observer = Observer::new(Arc::clone(status), stalled_after);
-        let group = format!("{}-{}", settings.kafka.group_id, status.stage);
+        let group = self.group(stage);
         let source = |topics: &[&str], lost| KafkaSource::new(&self.connection, &group, topics, lost);
         let names = self.assembly.names();
         let showing = || Showing::on(Arc::clone(&self.board));

@@ -7,8 +7,9 @@ use crate::fold::counts::{Counts, PipelineCounts};
 use crate::fold::detect::{Taken, WindowCounts};
 use crate::time::WindowLength;
 
-/// The version that this build writes, and the latest that it reads.
-pub const VERSION: u8 = 1;
+/// The latest version that this build reads. A record has the least version that holds what is in it: 2 where
+/// windows are incomplete.
+pub const VERSION: u8 = 2;
 
 const WINDOWS: u8 = 0;
 const INCIDENT: u8 = 1;
@@ -28,6 +29,8 @@ pub enum Partial {
         windows: Vec<WindowCounts>,
         /// Records of all brands per closed window.
         pipeline: Vec<(WindowLength, i64, PipelineCounts)>,
+        /// Closed windows that the partition could not count fully.
+        incomplete: Vec<(WindowLength, i64)>,
     },
     /// A brand incident in Avro under this build's schema: another schema is another version of partials.
     Incident(Vec<u8>),
@@ -52,13 +55,14 @@ pub enum PartialError {
 impl Partial {
     /// Appends the record.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.push(VERSION);
         match self {
             Partial::Incident(record) => {
+                out.push(1);
                 out.push(INCIDENT);
                 out.extend_from_slice(record);
             }
-            Partial::Windows { partition, partitions, frontier, windows, pipeline } => {
+            Partial::Windows { partition, partitions, frontier, windows, pipeline, incomplete } => {
+                out.push(if incomplete.is_empty() { 1 } else { VERSION });
                 out.push(WINDOWS);
                 put(out, u64::from(*partition));
                 put(out, u64::from(*partitions));
@@ -84,6 +88,13 @@ impl Partial {
                         put(out, value);
                     }
                 }
+                if !incomplete.is_empty() {
+                    put(out, incomplete.len() as u64);
+                }
+                for (length, start) in incomplete {
+                    put(out, length.ms() as u64);
+                    put(out, *start as u64);
+                }
             }
         }
     }
@@ -100,13 +111,13 @@ impl Partial {
         let (&kind, mut rest) = rest.split_first().ok_or(PartialError::Damaged("no kind"))?;
         match kind {
             INCIDENT => Ok(Partial::Incident(rest.to_vec())),
-            WINDOWS => windows(&mut rest),
+            WINDOWS => windows(version, &mut rest),
             _ => Err(PartialError::Damaged("kind")),
         }
     }
 }
 
-fn windows(rest: &mut &[u8]) -> Result<Partial, PartialError> {
+fn windows(version: u8, rest: &mut &[u8]) -> Result<Partial, PartialError> {
     let partition = take_u32(rest)?;
     let partitions = take_u32(rest)?;
     let frontier = take(rest)? as i64;
@@ -139,7 +150,12 @@ fn windows(rest: &mut &[u8]) -> Result<Partial, PartialError> {
         let start = take(rest)? as i64;
         pipeline.push((length, start, PipelineCounts { records: take(rest)?, unreadable: take(rest)? }));
     }
-    Ok(Partial::Windows { partition, partitions, frontier, windows, pipeline })
+    let mut incomplete = Vec::new();
+    let count = if version > 1 { take(rest)? } else { 0 };
+    for _ in 0..count {
+        incomplete.push((window_length(take(rest)?)?, take(rest)? as i64));
+    }
+    Ok(Partial::Windows { partition, partitions, frontier, windows, pipeline, incomplete })
 }
 
 fn window_length(ms: u64) -> Result<WindowLength, PartialError> {
@@ -241,13 +257,25 @@ mod tests {
         };
         let closed = WindowCounts { taken: Taken::Closed, ..window.clone() };
         let pipeline = vec![(WindowLength::HOUR, 3_600_000, PipelineCounts { records: 9, unreadable: 1 })];
-        let windows = vec![window, closed];
-        for partial in [
-            Partial::Windows { partition: 3, partitions: 64, frontier: 1_700_000_000_000, windows, pipeline },
-            Partial::Incident(b"{}".to_vec()),
+        let of = |windows, incomplete| {
+            let pipeline = pipeline.clone();
+            Partial::Windows {
+                partition: 3,
+                partitions: 64,
+                frontier: 1_700_000_000_000,
+                windows,
+                pipeline,
+                incomplete,
+            }
+        };
+        for (partial, version) in [
+            (of(vec![window, closed], Vec::new()), 1),
+            (of(Vec::new(), vec![(WindowLength::HOUR, 3_600_000), (WindowLength::DAY, 0)]), 2),
+            (Partial::Incident(b"{}".to_vec()), 1),
         ] {
             let mut bytes = Vec::new();
             partial.encode(&mut bytes);
+            assert_eq!(bytes[0], version, "the least that holds it");
             assert_eq!(Partial::decode(&bytes), Ok(partial));
             bytes[0] = VERSION + 1;
             assert_eq!(Partial::decode(&bytes), Err(PartialError::LaterVersion { found: VERSION + 1 }));

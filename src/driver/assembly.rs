@@ -19,6 +19,7 @@ use super::configs::Configs;
 use super::replay::Replay;
 use super::replay::load::Arrival;
 use super::stages::Names;
+use super::stages::breaker::BreakerSettings;
 use super::stages::detect::{DetectSettings, DetectStage};
 use super::stages::encoder::Encoder;
 use super::stages::folds::{Folds, Kept};
@@ -148,6 +149,9 @@ impl Assembly {
             frame_bytes: usize::try_from(self.config.settings.frames.frame_bytes).unwrap_or(usize::MAX),
             max_lead_ms: self.config.settings.time.max_lead_ms,
             max_future_skew_ms: self.config.settings.time.max_future_skew_ms,
+            breaker: BreakerSettings::of(&self.config.settings.breaker),
+            suspend_after_ms: self.config.settings.time.suspend_after_ms,
+            tells_gaps: self.config.settings.frames.version > 1,
         };
         RouteStage::new(settings, route, now)
     }

@@ -17,8 +17,8 @@ use crate::log::{Outgoing, Position, Record, TopicPartition};
 use crate::registry::Schemas;
 use crate::time::{EventTime, WindowLength};
 
-use super::stages::route::committed_frontier;
 use super::stages::source_decoder::SourceDecoder;
+use super::stages::source_state::committed_frontier;
 
 /// The own topics of records that were set aside.
 pub const TOPICS: [&str; 2] = ["dead-letters", "late-events"];

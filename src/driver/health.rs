@@ -1,12 +1,15 @@
 //! Whether the process is ready, and if not: what is wrong, since when, and what to do.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::clock::{Clock, SystemClock, WallTime};
-use super::status::{PartitionStatus, Shown, Status};
+use super::owners::Owners;
+use super::status::{PartitionStatus, Shown, SourceGauges, Status};
+use crate::log::TopicPartition;
 use crate::telemetry::occurrence::WorkerStuck;
 
 /// How long steps may fail, or one may last, before the process is not ready.
@@ -52,6 +55,7 @@ pub struct Health {
     limits: Limits,
     phase: Mutex<Phase>,
     workers: Mutex<Vec<Watched>>,
+    owners: Mutex<Owners>,
 }
 
 struct Watched {
@@ -65,7 +69,7 @@ impl Health {
     pub fn new(clock: SystemClock, limits: Limits) -> Health {
         let cause = "the brokers have not told yet which topics there are".to_owned();
         let phase = Mutex::new(Phase::Waiting { since: clock.now(), cause });
-        Health { clock, limits, phase, workers: Mutex::default() }
+        Health { clock, limits, phase, workers: Mutex::default(), owners: Mutex::default() }
     }
 
     /// Why it cannot begin yet.
@@ -80,6 +84,14 @@ impl Health {
         let watched = |status| Watched { status, steps: 0, still: Duration::ZERO };
         *lock(&self.workers) = workers.into_iter().map(watched).collect();
         *lock(&self.phase) = Phase::Running;
+    }
+
+    /// The group of `route` tells which of all sources are read, or does not answer.
+    pub fn owned(&self, all: &BTreeSet<TopicPartition>, owned: Option<&BTreeSet<TopicPartition>>) {
+        match owned {
+            Some(owned) => lock(&self.owners).told(all, owned, self.clock.now()),
+            None => lock(&self.owners).unknown(),
+        }
     }
 
     /// Whether it still waits for the log: nothing has begun that would have to end.
@@ -123,7 +135,18 @@ impl Health {
             }
             Phase::Running => {}
         }
-        self.workers().iter().flat_map(|status| of_worker(status, self.clock.now())).collect()
+        let now = self.clock.now();
+        let mut reasons: Vec<Reason> =
+            self.workers().iter().flat_map(|status| of_worker(status, now)).collect();
+        if let Some((sources, since)) = lock(&self.owners).without(now) {
+            reasons.push(Reason {
+                code: "sources_without_owner",
+                what: format!("{} read by no instance: time stands still for all", listed(&sources)),
+                since: since.0,
+                todo: "see that instances that run route are up, and how their group is (kafka-consumer-groups.sh)",
+            });
+        }
+        reasons
     }
 
     /// Watches over the workers; called about once a second, `passed` after the time before. Returns why the
@@ -222,21 +245,42 @@ fn of_worker(status: &Status, now: WallTime) -> Vec<Reason> {
         "paused",
         "paused: they wait for slower sources, or for a schema",
         "see trustline_paused_partitions and the log for why",
-        |partition| partition.paused,
+        |partition| partition.paused.filter(|_| source(partition).tripped.is_none()),
+    );
+    of_partitions(
+        "breaker_tripped",
+        "paused: they brought too many dead letters",
+        "see why in the topic of dead letters (`trustline dlq inspect`) and mend the producer; the first good record goes on \
+         by itself, breaker.enabled = false lets the rest become dead letters",
+        |partition| source(partition).tripped,
+    );
+    of_partitions(
+        "suspended",
+        "given up: time goes on without them, and windows are incomplete",
+        "see that every partition of the source topics has a leader, and that no breaker is tripped",
+        |partition| source(partition).suspended,
     );
     reasons
+}
+
+fn source(partition: &PartitionStatus) -> SourceGauges {
+    partition.gauges.source.unwrap_or_default()
 }
 
 /// Names the partitions of which something has been so, and since when.
 fn partitions(shown: &Shown, since: fn(&PartitionStatus) -> Option<WallTime>) -> Option<(String, WallTime)> {
     let all: Vec<_> = shown.partitions.iter().filter_map(|(of, status)| Some((of, since(status)?))).collect();
     let oldest = all.iter().map(|(_, since)| *since).min()?;
-    let some: Vec<String> =
-        all.iter().take(5).map(|(of, _)| format!("{} {}", of.topic, of.partition)).collect();
+    Some((listed(&all.into_iter().map(|(of, _)| of).collect::<Vec<_>>()), oldest))
+}
+
+/// The first of some partitions, how many more there are, and the verb that goes with them.
+fn listed(all: &[&TopicPartition]) -> String {
+    let some: Vec<String> = all.iter().take(5).map(|of| format!("{} {}", of.topic, of.partition)).collect();
     let more = all.len() - some.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let verb = if all.len() > 1 { "are" } else { "is" };
-    Some((format!("{}{more} {verb}", some.join(", ")), oldest))
+    format!("{}{more} {verb}", some.join(", "))
 }
 
 impl std::fmt::Debug for Health {
@@ -248,7 +292,7 @@ impl std::fmt::Debug for Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::TopicPartition;
+    use crate::driver::status::Gauges;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -293,7 +337,7 @@ mod tests {
         };
         fails(5_000);
         assert!(codes(&health).is_empty());
-        fails(10_000);
+        fails(11_000);
         assert_eq!(codes(&health), ["log_failing"]);
         assert!(health.reasons()[0].what.ends_with("cannot use the log: no broker"));
         status.shown().failing = None;
@@ -315,6 +359,40 @@ mod tests {
             (5, true),
             "{restoring:?}"
         );
+    }
+
+    #[test]
+    fn a_tripped_breaker_and_a_source_that_is_given_up_are_reasons() {
+        let (health, status) = health();
+        let source = SourceGauges { tripped: Some(WallTime(5)), suspended: None };
+        let of = |source| PartitionStatus {
+            paused: Some(WallTime(6)),
+            gauges: Gauges { source: Some(source), ..Gauges::default() },
+            ..PartitionStatus::default()
+        };
+        at_work(&status, of(source));
+        assert_eq!(codes(&health), ["breaker_tripped"]);
+        assert_eq!(health.reasons()[0].since, 5);
+        at_work(&status, of(SourceGauges { suspended: Some(WallTime(7)), ..source }));
+        assert_eq!(codes(&health), ["breaker_tripped", "suspended"]);
+        at_work(&status, of(SourceGauges::default()));
+        assert_eq!(codes(&health), ["paused"], "something else holds it");
+    }
+
+    #[test]
+    fn sources_that_nobody_reads_are_named_after_a_minute() {
+        let (health, status) = health();
+        at_work(&status, PartitionStatus::default());
+        let all = BTreeSet::from([TopicPartition { topic: "clickstream".into(), partition: 3 }]);
+        health.owned(&all, Some(&BTreeSet::new()));
+        assert!(codes(&health).is_empty(), "it may be changing hands");
+        let before = WallTime(health.clock.now().0 - 61_000);
+        lock(&health.owners).told(&BTreeSet::new(), &BTreeSet::new(), before);
+        lock(&health.owners).told(&all, &BTreeSet::new(), before);
+        assert_eq!(codes(&health), ["sources_without_owner"]);
+        assert!(health.reasons()[0].what.starts_with("clickstream 3 is read by no instance"));
+        health.owned(&all, None);
+        assert!(codes(&health).is_empty(), "nobody knows");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod dlq;
 pub mod health;
 pub mod outputs;
+mod owners;
 pub mod replay;
 pub mod stages;
 pub mod status;

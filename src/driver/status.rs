@@ -21,6 +21,17 @@ pub struct Gauges {
     pub accounts: Vec<(Topic, Account)>,
     /// Its last snapshot.
     pub snapshot: Option<SnapshotGauges>,
+    /// Whether it is read, if it is a source.
+    pub source: Option<SourceGauges>,
+}
+
+/// Why a source is not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceGauges {
+    /// Since when its breaker is tripped.
+    pub tripped: Option<WallTime>,
+    /// Since when time goes on without it.
+    pub suspended: Option<WallTime>,
 }
 
 /// What is known of the snapshots of a partition.

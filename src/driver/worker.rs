@@ -11,18 +11,19 @@
 
 pub mod observe;
 mod stage;
+mod taken;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::log::{
-    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, RecordRef, Records, Source,
-    TopicPartition,
+    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Records, Source, TopicPartition,
 };
 
 use super::clock::{Clock, WallTime};
 use crate::points::{KillPoint, Probe};
 pub use stage::{Stage, StageError};
+use taken::Taken;
 
 /// How often in a row steps may be aborted for the same cause before the worker gives up.
 pub const ABORTS_MAX: u32 = 3;
@@ -393,6 +394,11 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         self.hold()?;
         let asked = self.stage.asks_for_end(now);
         let at_end = if asked.is_empty() { asked } else { self.source.at_end(&asked) };
+        let doubts = self.stage.doubts(now);
+        if !doubts.is_empty() {
+            let left = self.source.left(&doubts);
+            self.stage.left(now, doubts.into_iter().zip(left).collect());
+        }
         let standing = self.stage.finish(now, &at_end, &mut self.whole);
         for of in standing {
             self.pending.entry(of).or_default();
@@ -465,28 +471,6 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             }
             self.assigned.insert(of, Some(position));
         }
-    }
-}
-
-/// Records up to an offset; notes the position after the last one taken.
-struct Taken<'a, R> {
-    records: &'a mut R,
-    before: i64,
-    next: Option<i64>,
-}
-
-impl<R: Records> Records for Taken<'_, R> {
-    fn peek(&self) -> Option<i64> {
-        self.records.peek().filter(|offset| *offset < self.before)
-    }
-
-    fn peek_value(&self) -> Option<&[u8]> {
-        self.peek().and_then(|_| self.records.peek_value())
-    }
-
-    fn next(&mut self) -> Option<RecordRef<'_>> {
-        self.next = Some(self.peek()? + 1);
-        self.records.next()
     }
 }
 

@@ -66,6 +66,16 @@ occurrences! {
     error PartitionStalled { stage, topic, partition, left } "records are there but nothing is processed";
     /// A stalled partition is processed again.
     info StallOver { stage, topic, partition } "a stalled partition goes on";
+    /// A source brings too many dead letters.
+    error BreakerTripped { topic, partition, offset } "too many dead letters: the source is paused, and one record in a while tries it";
+    /// A record of a paused source was good.
+    info BreakerClosed { topic, partition, offset } "a good record: the source is read again";
+    /// A source has been out of reach for too long.
+    error SourceSuspended { topic, partition } "a source is out of reach: time goes on without it, and its windows are incomplete";
+    /// A source that was given up can be read again.
+    info SourceResumed { topic, partition } "a source that was given up can be read again";
+    /// Retention removed records before they were read.
+    error RecordsLost { topic, partition, from, to } "records are gone before they were read: going on without them";
     /// A worker does not come back from its step.
     error WorkerStuck { stage, worker, for_s } "a worker does not come back from its step";
     /// The watchdog ends the process.

@@ -54,6 +54,8 @@ struct Families {
     frontier_lag: GaugeVec,
     ledger: IntCounterVec,
     waiting: IntGaugeVec,
+    breaker_tripped: IntGaugeVec,
+    suspended: IntGaugeVec,
     snapshot_age: GaugeVec,
     snapshot_bytes: IntGaugeVec,
     snapshot_failures: IntCounterVec,
@@ -128,6 +130,16 @@ impl Families {
                  read is the sum of all other classes and of trustline_ledger_waiting.",
             )?,
             waiting: whole("ledger_waiting", &LEDGER[..3], "Records that wait for the frontier.")?,
+            breaker_tripped: whole(
+                "breaker_tripped",
+                &PARTITION,
+                "1 if a source is paused because of its dead letters, else 0.",
+            )?,
+            suspended: whole(
+                "source_suspended",
+                &PARTITION,
+                "1 if a source cannot be read and time goes on without it, else 0.",
+            )?,
             snapshot_age: real("snapshot_age_seconds", &PARTITION, "Age of the newest snapshot.")?,
             snapshot_bytes: whole("snapshot_bytes", &PARTITION, "Size of the newest snapshot.")?,
             snapshot_failures: count(
@@ -205,6 +217,10 @@ impl Families {
                 self.ledger.with_label_values(&[stage, &number, source, class]).inc_by(count);
             }
             self.waiting.with_label_values(&[stage, &number, source]).set(account.waiting as i64);
+        }
+        if let Some(source) = gauges.source {
+            set(&self.breaker_tripped, Some(i64::from(source.tripped.is_some())));
+            set(&self.suspended, Some(i64::from(source.suspended.is_some())));
         }
         if let Some(snapshot) = gauges.snapshot {
             if let Some(taken_at) = snapshot.taken_at {

@@ -23,6 +23,8 @@ pub enum ItemKind {
     DeadLettered = 4,
     /// A dead letter whose brand cannot be read.
     Unreadable = 5,
+    /// Event time, from the place to the time, that a source went past without its records. Since version 2.
+    Gap = 6,
 }
 
 /// Bytes of an item without its optional parts: length, kinds, place, time, person, numbers, flags.
@@ -125,6 +127,13 @@ pub fn put_other(out: &mut Vec<u8>, kind: ItemKind, place: i64, person: &[u8; 16
     finish(out, start)
 }
 
+/// Appends a gap of event time.
+pub fn put_gap(out: &mut Vec<u8>, from: i64, to: i64) {
+    let start = out.len();
+    put_fixed(out, ItemKind::Gap, from, to, &[0; 16], 0);
+    finish(out, start);
+}
+
 fn put_fixed(out: &mut Vec<u8>, kind: ItemKind, place: i64, time: i64, person: &[u8; 16], brand: u32) {
     let mut head = [0; FIXED];
     head[4] = kind as u8;
@@ -159,7 +168,7 @@ impl<'a> Item<'a> {
             return Err(DamagedItem("length"));
         }
         let (item, rest) = bytes.split_at(length);
-        if item[4] > ItemKind::Unreadable as u8 {
+        if item[4] > ItemKind::Gap as u8 {
             return Err(DamagedItem("kind"));
         }
         Ok((Item { bytes: item }, rest))
@@ -173,7 +182,8 @@ impl<'a> Item<'a> {
             2 => ItemKind::Erasure,
             3 => ItemKind::Late,
             4 => ItemKind::DeadLettered,
-            _ => ItemKind::Unreadable,
+            5 => ItemKind::Unreadable,
+            _ => ItemKind::Gap,
         }
     }
 

@@ -6,10 +6,11 @@ pub mod item;
 
 use crate::event::kinds::Topic;
 
-use self::item::{DamagedItem, Item};
+use self::item::{DamagedItem, Item, ItemKind};
 
-/// The version that this build writes, and the latest that it reads.
-pub const VERSION: u8 = 1;
+/// The latest version that this build reads. A frame has the least version that holds what is in it: 2 where
+/// there is a [gap](item::ItemKind::Gap).
+pub const VERSION: u8 = 2;
 
 /// How far a source has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,11 @@ impl FrameBuilder {
     ) {
         let (mut brands, mut jurisdictions) = (Vec::new(), Vec::new());
         let mut rest = self.items.as_slice();
+        let mut version = 1;
         while let Ok((item, tail)) = Item::split(rest) {
+            if item.kind() == ItemKind::Gap {
+                version = VERSION;
+            }
             brands.push(item.brand());
             jurisdictions.push(item.jurisdiction());
             rest = tail;
@@ -84,7 +89,7 @@ impl FrameBuilder {
         jurisdictions.sort_unstable();
         jurisdictions.dedup();
         out.clear();
-        out.push(VERSION);
+        out.push(version);
         put_u32(out, brands.len());
         for number in brands {
             out.extend_from_slice(&number.to_le_bytes());
@@ -209,7 +214,7 @@ fn put_name(out: &mut Vec<u8>, name: &str) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::item::{ItemKind, put_other};
+    use super::item::{put_gap, put_other};
     use super::*;
 
     #[test]
@@ -233,6 +238,26 @@ mod tests {
         assert_eq!((first.kind(), second.kind(), rest.len()), (ItemKind::Late, ItemKind::Erasure, 0));
         bytes[0] = VERSION + 1;
         assert_eq!(Frame::read(&bytes).unwrap_err(), FrameError::LaterVersion { found: VERSION + 1 });
+    }
+
+    #[test]
+    fn a_gap_makes_a_frame_of_version_2_and_nothing_else_does() {
+        let version = |has_gap: bool| {
+            let mut builder = FrameBuilder::default();
+            put_other(&mut builder.items, ItemKind::Unreadable, 5, &[0; 16], 0);
+            if has_gap {
+                put_gap(&mut builder.items, 5, 9);
+            }
+            let mut bytes = Vec::new();
+            builder.finish(|_| "", |_| "", &FrontierTable::default(), &mut bytes);
+            let frame = Frame::read(&bytes).unwrap();
+            let (_, rest) = Item::split(frame.items).unwrap();
+            let gap = (!rest.is_empty()).then(|| Item::split(rest).unwrap().0);
+            let gap = gap.map(|gap| (gap.kind(), gap.place(), gap.time(), gap.event_topic()));
+            (bytes[0], gap)
+        };
+        assert_eq!(version(false), (1, None));
+        assert_eq!(version(true), (2, Some((ItemKind::Gap, 5, 9, None))));
     }
 
     proptest! {

@@ -63,9 +63,9 @@ pub enum LostOffsets {
 section! {
     /// Frames: many encoded events in one record of an internal topic.
     Frames {
-        /// Version that is written. A new build reads the next version before it is raised here, so that a rolling upgrade works.
-        #[schemars(range(min = 1, max = 1))]
-        version: i32 = 1,
+        /// Version that is written at most: 2 tells which windows lack a source that was given up (`time.suspend_after_ms`). A new build reads the next version before it is raised here, so that a rolling upgrade works.
+        #[schemars(range(min = 1, max = 2))]
+        version: i32 = 2,
         /// Size at which a frame is full, bytes. 512 KiB: half of what Kafka accepts by default.
         #[schemars(range(min = 1_024, max = 67_108_864))]
         frame_bytes: i64 = 524_288,

@@ -99,6 +99,7 @@ impl DetectStage {
             by_partition[brand_partition(&window.brand, count) as usize].push(window);
         }
         let pipeline = std::mem::take(&mut self.output.pipeline);
+        let incomplete = std::mem::take(&mut self.output.incomplete);
         for (number, mut windows) in by_partition.into_iter().enumerate() {
             loop {
                 let later = windows.split_off(windows.len().min(WINDOWS_MAX));
@@ -109,6 +110,7 @@ impl DetectStage {
                     frontier: if is_last { frontier } else { before },
                     windows,
                     pipeline: if is_last { pipeline.clone() } else { Vec::new() },
+                    incomplete: if is_last { incomplete.clone() } else { Vec::new() },
                 };
                 let mut value = Vec::new();
                 partial.encode(&mut value);

@@ -1,6 +1,8 @@
 //! The three stages as the step loop drives them: records in, outputs and metadata out.
 
 pub mod alignment;
+mod aside;
+pub mod breaker;
 pub mod detect;
 pub mod encoder;
 pub mod folds;
@@ -8,6 +10,7 @@ pub mod recovery;
 pub mod route;
 pub mod score;
 pub mod source_decoder;
+pub mod source_state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::codec::canonical::encode_incident;
 use crate::codec::confluent::SchemaId;
-use crate::codec::frame::item::{ItemKind, put_other};
+use crate::codec::frame::item::{ItemKind, put_gap, put_other};
 use crate::codec::frame::{FrameBuilder, FrontierTable, SourceFrontier};
 use crate::codec::json;
 use crate::codec::partial::Partial;
@@ -13,7 +13,7 @@ use crate::config::TopicSettings;
 use crate::driver::clock::WallTime;
 use crate::driver::dlq::REPLAYED;
 use crate::driver::replay::ledger::Account;
-use crate::driver::status::Gauges;
+use crate::driver::status::{Gauges, SourceGauges};
 use crate::driver::worker::{Stage, StageError};
 use crate::event::kinds::Topic;
 use crate::event::output::ErasureReceipt;
@@ -25,16 +25,18 @@ use crate::log::{Outgoing, Position, RecordRef, Records, TopicPartition};
 use crate::registry::{Look, Schemas};
 
 use super::alignment::Alignment;
+use super::aside::aside;
+use super::breaker::BreakerSettings;
 use super::encoder::Encoder;
 use super::source_decoder::SourceDecoder;
+use super::source_state::{SourceState, committed_frontier};
 use super::{Names, brand_partition};
 
 /// How often a person partition gets a frontier table at least, milliseconds of wall time.
 const TABLE_EVERY_MS: i64 = 1_000;
 
-/// Longest value of a dead letter or late event, bytes: with its headers it fits into what Kafka accepts by
-/// default, 1,048,588 bytes. A longer one is cut, and a header says how long it was.
-const ASIDE_BYTES_MAX: usize = 900_000;
+/// A log in which nothing was committed for so long, milliseconds of wall time, is not only failing for one source.
+const COMMITTED_WITHIN_MS: i64 = 15_000;
 
 /// Settings of the stage.
 #[derive(Clone, Debug)]
@@ -59,20 +61,18 @@ pub struct RouteSettings {
     pub max_lead_ms: i64,
     /// How far ahead of the record's timestamp an event time may be, milliseconds.
     pub max_future_skew_ms: i64,
+    /// When to stop reading a source of dead letters, if ever.
+    pub breaker: Option<BreakerSettings>,
+    /// Wall time after which a source that cannot be read is given up, milliseconds.
+    pub suspend_after_ms: i64,
+    /// Whether the log may say what event time it lacks because of that.
+    pub tells_gaps: bool,
 }
 
 impl RouteSettings {
     fn topic(&self, topic: Topic) -> &TopicSettings {
         self.topics.get(usize::from(topic.index())).expect("there are settings for each topic")
     }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct SourceState {
-    frontier: Frontier,
-    last_record: WallTime,
-    /// What became of the records that are not committed yet.
-    account: Account,
 }
 
 /// The stage.
@@ -90,6 +90,9 @@ pub struct RouteStage {
     /// Whether the items of some partition fill a frame.
     is_full: bool,
     last_table: Vec<WallTime>,
+    /// Sources that are not read at the moment.
+    held: BTreeSet<TopicPartition>,
+    last_commit: WallTime,
     now: WallTime,
 }
 
@@ -113,6 +116,8 @@ impl RouteStage {
             builders: (0..partitions).map(|_| FrameBuilder::default()).collect(),
             is_full: false,
             last_table: vec![WallTime(i64::MIN); partitions],
+            held: BTreeSet::new(),
+            last_commit: now,
             settings,
             now,
         }
@@ -190,7 +195,7 @@ impl RouteStage {
                 account.too_late += 1;
                 let reason = ("trustline.reason".to_owned(), b"too_late".to_vec());
                 let lateness = ("trustline.lateness-ms".to_owned(), by_ms.to_string().into_bytes());
-                out.push(self.aside("late-events", from, record, vec![reason, lateness]));
+                out.push(aside(self.settings.names.own("late-events"), from, record, vec![reason, lateness]));
             }
             Err(reject) => {
                 account.dead_lettered += 1;
@@ -203,7 +208,7 @@ impl RouteStage {
                 let reason = reject.reason.code().as_bytes().to_vec();
                 let mut more = vec![("trustline.reason".to_owned(), reason)];
                 more.push(("trustline.detail".to_owned(), reject.detail.into_bytes()));
-                out.push(self.aside("dead-letters", from, record, more));
+                out.push(aside(self.settings.names.own("dead-letters"), from, record, more));
             }
         }
     }
@@ -238,36 +243,27 @@ impl RouteStage {
         out.push(topic.record(&receipt.key(), &receipt));
     }
 
-    fn aside(
-        &self,
-        topic: &str,
-        from: &TopicPartition,
-        record: &RecordRef<'_>,
-        more: Vec<(String, Vec<u8>)>,
-    ) -> Outgoing {
-        let mut headers = record.headers.headers();
-        headers.extend(more);
-        let mut value = record.value;
-        if value.len() > ASIDE_BYTES_MAX {
-            value = &value[..ASIDE_BYTES_MAX];
-            headers.push(("trustline.cut-from".to_owned(), record.value.len().to_string().into_bytes()));
-        }
-        for (name, value) in [
-            ("trustline.topic", from.topic.to_string()),
-            ("trustline.partition", from.partition.to_string()),
-            ("trustline.offset", record.offset.to_string()),
-            ("trustline.timestamp", record.timestamp_ms.map_or_else(String::new, |ms| ms.to_string())),
-            ("trustline.stage", "route".to_owned()),
-            ("trustline.build", env!("CARGO_PKG_VERSION").to_owned()),
-        ] {
-            headers.push((name.to_owned(), value.into_bytes()));
-        }
-        Outgoing {
-            topic: self.settings.names.own(topic),
-            partition: None,
-            key: record.key.map(<[u8]>::to_vec),
-            value: value.to_vec(),
-            headers,
+    /// The topic of a source that holds a frontier.
+    fn holds_frontier(&self, of: &TopicPartition) -> Option<Topic> {
+        let topic = self.settings.names.source_of(&of.topic);
+        topic.filter(|topic| self.settings.source_partitions.contains_key(topic))
+    }
+
+    /// Lets time go on without the sources that have been out of reach for too long, and tells every partition
+    /// what event time it lacks.
+    fn suspend(&mut self, now: WallTime) {
+        let RouteSettings { suspend_after_ms, tells_gaps, .. } = self.settings;
+        let holding: Vec<_> =
+            self.sources.keys().filter_map(|of| Some((of.clone(), self.holds_frontier(of)?))).collect();
+        for (of, topic) in holding {
+            let slack = self.settings.topic(topic).out_of_orderness_ms;
+            let gap = self
+                .sources
+                .get_mut(&of)
+                .and_then(|source| source.suspend(&of, now, suspend_after_ms, slack));
+            if let Some((from, to)) = gap.filter(|_| tells_gaps) {
+                self.builders.iter_mut().for_each(|builder| put_gap(&mut builder.items, from, to));
+            }
         }
     }
 
@@ -298,11 +294,6 @@ pub fn forget_device(links: &mut Links, record: &RecordRef<'_>) -> bool {
     device.map(|device| links.forget_device(device)).is_some()
 }
 
-/// The frontier that stands with a position.
-pub fn committed_frontier(position: &Position) -> Option<Frontier> {
-    position.metadata.strip_prefix("f1:")?.parse().ok().map(Frontier::restored)
-}
-
 impl Stage for RouteStage {
     const WHOLE_STEPS: bool = true;
 
@@ -311,8 +302,7 @@ impl Stage for RouteStage {
         of: &TopicPartition,
         position: Option<&Position>,
     ) -> Result<Option<i64>, StageError> {
-        let frontier = position.and_then(committed_frontier).unwrap_or_default();
-        let source = SourceState { frontier, last_record: self.now, account: Account::default() };
+        let source = SourceState::taken_over(position, self.settings.breaker, self.now);
         self.sources.insert(of.clone(), source);
         Ok(position.map(|position| position.next))
     }
@@ -340,16 +330,22 @@ impl Stage for RouteStage {
         let mut decoder = self.decoders[slot].take().unwrap_or_else(|| {
             SourceDecoder::new(topic, self.settings.topic(topic).format, self.settings.schemas.clone())
         });
-        while !self.is_full {
+        while !self.is_full && !source.breaker.holds(self.now) {
             if let Some(id) = records.peek_value().and_then(|value| decoder.waits_for(value)) {
                 self.waiting.insert(from.clone(), id);
                 break;
             }
             let Some(record) = records.next() else { break };
+            let dead = source.account.dead_lettered;
             self.record((from, topic), &record, &mut decoder, &mut source, out);
+            if let Some(breaker) = self.settings.breaker {
+                let is_dead = source.account.dead_lettered > dead;
+                let change = source.breaker.note(breaker, is_dead, self.now);
+                source.tell(from, change, record.offset);
+            }
+            source.took_a_record(self.now);
         }
         self.decoders[slot] = Some(decoder);
-        source.last_record = self.now;
         self.sources.insert(from.clone(), source);
         Ok(())
     }
@@ -365,6 +361,9 @@ impl Stage for RouteStage {
             self.waiting.retain(|_, id| schemas.look(*id) == Look::NotYet);
         }
         held.extend(self.waiting.keys().cloned());
+        let tripped = self.sources.iter().filter(|(_, source)| source.breaker.holds(now));
+        held.extend(tripped.map(|(of, _)| of.clone()));
+        self.held.clone_from(&held);
         held
     }
 
@@ -389,6 +388,25 @@ impl Stage for RouteStage {
         self.sources.iter().filter(silent).map(|(of, _)| of.clone()).collect()
     }
 
+    fn doubts(&self, now: WallTime) -> Vec<TopicPartition> {
+        let in_doubt = |(of, source): &(&TopicPartition, &SourceState)| {
+            self.holds_frontier(of).is_some() && !self.held.contains(*of) && source.is_in_doubt(now)
+        };
+        self.sources.iter().filter(in_doubt).map(|(of, _)| of.clone()).collect()
+    }
+
+    fn left(&mut self, now: WallTime, left: Vec<(TopicPartition, Option<i64>)>) {
+        // While nothing is committed, nobody can tell what ails a source.
+        let is_failing = now.0 - self.last_commit.0 > COMMITTED_WITHIN_MS;
+        for (of, left) in left {
+            let Some(source) = self.sources.get_mut(&of) else { continue };
+            match left {
+                Some(_) => source.can_be_read(now),
+                None => source.cannot_be_read(now, is_failing),
+            }
+        }
+    }
+
     fn finish(
         &mut self,
         now: WallTime,
@@ -402,16 +420,13 @@ impl Stage for RouteStage {
             let slack = self.settings.topic(topic).out_of_orderness_ms;
             if let Some(source) = self.sources.get_mut(of) {
                 source.frontier.raise(now.0, now.0, slack);
+                source.can_be_read(now);
             }
         }
+        self.suspend(now);
         let mut table = FrontierTable::default();
         for (of, source) in &self.sources {
-            let topic = self
-                .settings
-                .names
-                .source_of(&of.topic)
-                .filter(|topic| self.settings.source_partitions.contains_key(topic));
-            if let (Some(topic), Some(frontier)) = (topic, source.frontier.at()) {
+            if let (Some(topic), Some(frontier)) = (self.holds_frontier(of), source.frontier.at()) {
                 table.sources.push(SourceFrontier { topic, partition: of.partition as u32, frontier });
             }
         }
@@ -444,11 +459,11 @@ impl Stage for RouteStage {
     }
 
     fn metadata(&self, of: &TopicPartition) -> String {
-        let frontier = self.sources.get(of).and_then(|source| source.frontier.at());
-        frontier.map_or_else(String::new, |frontier| format!("f1:{frontier}"))
+        self.sources.get(of).map_or_else(String::new, SourceState::metadata)
     }
 
-    fn committed(&mut self, of: &TopicPartition, _next: i64, _now: WallTime) {
+    fn committed(&mut self, of: &TopicPartition, _next: i64, now: WallTime) {
+        self.last_commit = now;
         if let Some(source) = self.sources.get_mut(of) {
             self.accounts.entry(of.clone()).or_default().add(&std::mem::take(&mut source.account));
         }
@@ -463,6 +478,10 @@ impl Stage for RouteStage {
             frontier,
             newest_event: frontier.map(|frontier| frontier + slack),
             accounts: topic.map(|topic| (topic, account)).into_iter().collect(),
+            source: self.sources.get(of).map(|source| SourceGauges {
+                tripped: source.breaker.tripped(),
+                suspended: source.suspended,
+            }),
             ..Gauges::default()
         }
     }

@@ -82,7 +82,7 @@ impl ScoreStage {
                     score.incident(&incident, &datum);
                 }
             }
-            Partial::Windows { partition, partitions, frontier, windows, pipeline } => {
+            Partial::Windows { partition, partitions, frontier, windows, pipeline, incomplete } => {
                 for window in windows {
                     let mark = match window.taken {
                         Taken::Provisional(number) => Mark::Provisional(number),
@@ -93,6 +93,9 @@ impl ScoreStage {
                 }
                 for (length, start, counts) in pipeline {
                     score.pipeline(partition, length, EventTime(start), Mark::Closed, counts);
+                }
+                for (length, start) in incomplete {
+                    score.incomplete(partition, length, EventTime(start));
                 }
                 score.frontier(partition, EventTime(frontier), partitions);
             }

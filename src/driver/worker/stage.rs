@@ -60,6 +60,14 @@ pub trait Stage {
         Vec::new()
     }
 
+    /// The assigned partitions of which the stage must know whether they can be read at all; none by default.
+    fn doubts(&self, _now: WallTime) -> Vec<TopicPartition> {
+        Vec::new()
+    }
+
+    /// How many records are left in each of those; none where the log cannot tell.
+    fn left(&mut self, _now: WallTime, _left: Vec<(TopicPartition, Option<i64>)>) {}
+
     /// Ends a step. `at_end`: those asked for of which nothing is left to read. Returns outputs of the step as
     /// a whole, and the partitions whose standing position must be committed with them; none by default.
     fn finish(

@@ -5,6 +5,7 @@
 //! each at its own instant, before the events of that millisecond.
 
 pub mod duplicates;
+mod gaps;
 pub mod moments;
 mod saved;
 pub mod store;
@@ -20,6 +21,7 @@ use hashbrown::HashMap;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use self::duplicates::Duplicates;
+use self::gaps::Gaps;
 use self::store::{Handle, PairKey, Store};
 use self::windows::WindowTally;
 use super::counts::{Counts, PipelineCounts};
@@ -106,6 +108,8 @@ pub struct Output {
     pub windows: Vec<WindowCounts>,
     /// Records of all brands, per closed window.
     pub pipeline: Vec<(WindowLength, i64, PipelineCounts)>,
+    /// Closed windows that lack a source.
+    pub incomplete: Vec<(WindowLength, i64)>,
 }
 
 /// What became of the person events of one topic.
@@ -155,6 +159,7 @@ pub struct Detect {
     open: Vec<OpenWindow>,
     requests: VecDeque<(i64, PairKey)>,
     erased: HashMap<[u8; 16], i64>,
+    gaps: Gaps,
     tallies: [Tally; Topic::ALL.len()],
     latest_applied: Option<i64>,
     record: Record,
@@ -178,6 +183,7 @@ impl Detect {
             brand_numbers: HashMap::new(),
             requests: VecDeque::new(),
             erased: HashMap::new(),
+            gaps: Gaps::default(),
             tallies: Default::default(),
             latest_applied: None,
             record: Record::default(),
@@ -330,6 +336,10 @@ impl Detect {
             ItemKind::Late => self.quality(place, Quality::Late(brand), out),
             ItemKind::DeadLettered => self.quality(place, Quality::DeadLettered(brand), out),
             ItemKind::Unreadable => self.quality(place, Quality::Unreadable, out),
+            ItemKind::Gap => {
+                self.advance(place, out);
+                self.gaps.add(item.place(), item.time());
+            }
         }
         Ok(())
     }
@@ -588,6 +598,9 @@ impl Detect {
         }
         if window.pipeline.records > 0 {
             out.pipeline.push((length, start, window.pipeline));
+        }
+        if self.gaps.touch(start, start + length.ms()) {
+            out.incomplete.push((length, start));
         }
     }
 

@@ -15,8 +15,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::inquiry::{Answer, Inquiry};
-use super::source::is_passing;
-use super::{CALL_WAIT, Connection, failure, failure_code};
+use super::{CALL_WAIT, Connection, failure, failure_code, is_passing};
 use crate::log::{LogError, Position, Record, TopicPartition};
 
 /// A topic to be.

@@ -256,9 +256,13 @@ pub(super) fn forward<C: ClientContext>(client: &Client<C>, topic: &str, partiti
     }
 }
 
-/// The end of a partition that came with the last fetch, open transactions included.
+/// The oldest offset of a partition and its end, open transactions included, as they came with the last fetch.
 #[expect(unsafe_code, reason = "the wrapper asks the broker")]
-pub(super) fn cached_end<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<i64> {
+pub(super) fn cached_extent<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<(i64, i64)> {
     let topic = CString::new(topic).ok()?;
     let (mut low, mut high) = (-1, -1);
     // SAFETY: the client and the name are live; the two places are ours.
@@ -271,5 +275,5 @@ pub(super) fn cached_end<C: ClientContext>(client: &Client<C>, topic: &str, part
             &raw mut high,
         )
     };
-    (!error.is_error() && high >= 0).then_some(high)
+    (!error.is_error() && high >= 0).then_some((low, high))
 }

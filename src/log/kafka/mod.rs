@@ -7,6 +7,7 @@
 pub mod admin;
 mod batch;
 pub mod inquiry;
+mod lost;
 mod offsets;
 pub mod picture;
 mod publisher;
@@ -158,4 +159,17 @@ fn sorted(doing: &str, code: Option<RDKafkaErrorCode>, cause: String) -> LogErro
         ) => LogError::Fatal { doing, cause },
         _ => LogError::Unavailable { doing, cause },
     }
+}
+
+/// The client goes on by itself after these.
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut
+        )
+    )
 }

@@ -1,5 +1,6 @@
 //! A reader of committed records in a consumer group.
 
+use std::cell::Cell;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_void;
@@ -15,9 +16,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::admin::committed_positions;
-use super::batch::{KafkaRecords, Message, Queue, Target, cached_end, forward};
+use super::batch::{KafkaRecords, Message, Queue, Target, cached_extent, forward};
 use super::offsets::stable_ends;
-use super::{CALL_WAIT, Connection, failure};
+use super::{CALL_WAIT, Connection, failure, is_passing, lost};
 use crate::config::sections::LostOffsets;
 use crate::log::{Handed, Inbound, LogError, Position, Source, TopicPartition};
 
@@ -87,6 +88,8 @@ struct Reading {
     is_on: bool,
     /// The offset after the last record that was handed out.
     next: Option<i64>,
+    /// The same as it was last looked at, with what the client skips.
+    reached: Cell<Option<i64>>,
     /// What was fetched and not handed out.
     fetched: VecDeque<Message>,
 }
@@ -94,6 +97,24 @@ struct Reading {
 impl Reading {
     fn has_records(&self) -> bool {
         self.is_on && !self.fetched.is_empty()
+    }
+
+    /// From where on records are missing before what was fetched because the log holds none before `low` any more:
+    /// the client goes on by itself then. What it skips otherwise are marks of transactions and what was compacted.
+    fn lost_from(&self, low: i64) -> Option<i64> {
+        let first = self.fetched.front()?.offset();
+        self.next.max(self.reached.get()).filter(|expected| *expected < low && low <= first)
+    }
+
+    /// How many fetched records come before the first gap of that kind.
+    fn whole_before(&self, low: i64) -> usize {
+        if self.fetched.front().is_none_or(|first| low <= first.offset() + 1) {
+            return self.fetched.len();
+        }
+        let next = self.fetched.iter().skip(1).map(Message::offset);
+        let is_gap = |(before, next): (i64, i64)| before + 1 < low && low <= next;
+        let gap = self.fetched.iter().map(Message::offset).zip(next).position(is_gap);
+        gap.map_or(self.fetched.len(), |before| before + 1)
     }
 }
 
@@ -255,24 +276,18 @@ impl KafkaSource {
         for (of, position) in of.iter().zip(&mut positions) {
             let Some(position) = position else { continue };
             let doing = format!("going on with {} {} at offset {}", of.topic, of.partition, position.next);
-            let watermarks = self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT);
-            let (low, high) = watermarks.map_err(|error| failure(&doing, &error))?;
-            if (low..=high).contains(&position.next) {
-                continue;
+            let (low, high) = self.extent(of, &doing)?;
+            if !(low..=high).contains(&position.next) {
+                position.next = lost::go_on(self.lost_offsets, of, position.next, (low, high))?;
             }
-            position.next = match self.lost_offsets {
-                LostOffsets::Stop => {
-                    let cause = format!(
-                        "the log holds {low} to {high} only: retention was faster; set run.on_lost_offsets \
-                         to \"earliest\" or \"latest\" to go on without what is gone"
-                    );
-                    return Err(LogError::Fatal { doing, cause });
-                }
-                LostOffsets::Earliest => low,
-                LostOffsets::Latest => high,
-            };
         }
         Ok(positions)
+    }
+
+    /// The oldest offset of a partition and its end, asked now.
+    fn extent(&self, of: &TopicPartition, doing: &str) -> Result<(i64, i64), LogError> {
+        let watermarks = self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT);
+        watermarks.map_err(|error| failure(doing, &error))
     }
 
     /// How far partitions were handed out; what the client skips (marks of transactions) counts.
@@ -283,7 +298,9 @@ impl KafkaSource {
             let skipped = skipped.as_ref().filter(|_| reading.is_on && reading.fetched.is_empty());
             let skipped =
                 skipped.and_then(|list| list.find_partition(&of.topic, of.partition)?.offset().to_raw());
-            reading.next.max(skipped.filter(|offset| *offset >= 0))
+            let reached = reading.next.max(skipped.filter(|offset| *offset >= 0));
+            reading.reached.set(reached);
+            reached
         }
     }
 
@@ -326,17 +343,26 @@ impl KafkaSource {
     }
 
     /// The next records of the partition whose turn it is, of those that have some.
-    fn next_records(&mut self) -> Option<(TopicPartition, KafkaRecords)> {
+    fn next_records(&mut self) -> Result<Option<(TopicPartition, KafkaRecords)>, LogError> {
         let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
         let from_there = self.reading.range((after, Bound::Unbounded)).chain(&self.reading);
-        let of = from_there.map(|(of, reading)| (of, reading.has_records())).find(|(_, has)| *has)?.0.clone();
-        let reading = self.reading.get_mut(&of)?;
-        let later = reading.fetched.split_off(reading.fetched.len().min(BATCH_RECORDS));
+        let of = from_there.map(|(of, reading)| (of, reading.has_records())).find(|(_, has)| *has);
+        let Some((of, _)) = of.map(|(of, has)| (of.clone(), has)) else { return Ok(None) };
+        self.last = Some(of.clone());
+        let extent = cached_extent(self.consumer.client(), &of.topic, of.partition).unwrap_or_default();
+        let Some(reading) = self.reading.get_mut(&of) else { return Ok(None) };
+        if let Some(expected) = reading.lost_from(extent.0) {
+            let to = lost::go_on(self.lost_offsets, &of, expected, extent)?;
+            if reading.fetched.front().is_some_and(|first| first.offset() < to) {
+                self.read_from(&of, Some(to))?;
+                return Ok(None);
+            }
+        }
+        let later = reading.fetched.split_off(reading.whole_before(extent.0).min(BATCH_RECORDS));
         let messages = std::mem::replace(&mut reading.fetched, later);
         let before = reading.next;
         reading.next = messages.back().map(|last| last.offset() + 1);
-        self.last = Some(of.clone());
-        Some((of, KafkaRecords::new(messages, before, Arc::clone(&self.consumer) as _)))
+        Ok(Some((of, KafkaRecords::new(messages, before, Arc::clone(&self.consumer) as _))))
     }
 
     /// Waits for the client to begin fetching an assigned partition, then sets where.
@@ -355,19 +381,6 @@ impl KafkaSource {
             thread::sleep(Duration::from_millis(2));
         }
     }
-}
-
-/// The client goes on by itself after these.
-pub(super) fn is_passing(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::OperationTimedOut
-        )
-    )
 }
 
 impl Drop for KafkaSource {
@@ -391,10 +404,8 @@ impl Source for KafkaSource {
             self.queue.take(wait, &mut self.taken);
             self.distribute()?;
         }
-        Ok(match self.next_records() {
-            Some((of, records)) => Inbound::Records(of, records),
-            None => Inbound::Nothing,
-        })
+        let records = self.next_records()?;
+        Ok(records.map_or(Inbound::Nothing, |(of, records)| Inbound::Records(of, records)))
     }
 
     fn read_from(&mut self, of: &TopicPartition, offset: Option<i64>) -> Result<(), LogError> {
@@ -406,16 +417,14 @@ impl Source for KafkaSource {
             return Ok(());
         }
         let doing = format!("reading {} {}", of.topic, of.partition);
-        let watermarks = self.consumer.fetch_watermarks(&of.topic, of.partition, CALL_WAIT);
-        let (low, _) = watermarks.map_err(|error| failure(&doing, &error))?;
-        let offset = offset.unwrap_or(low);
+        let (low, high) = self.extent(of, &doing)?;
+        let mut offset = offset.unwrap_or(low);
         if offset < low {
-            let doing = format!("{doing} from {offset}");
-            return Err(LogError::Fatal { doing, cause: format!("the oldest record is {low}") });
+            offset = lost::go_on(self.lost_offsets, of, offset, (low, high))?;
         }
         self.seek(of, Offset::Offset(offset))?;
         forward(self.consumer.client(), &of.topic, of.partition, own);
-        let reading = Reading { is_on: true, next: Some(offset), fetched: VecDeque::new() };
+        let reading = Reading { is_on: true, next: Some(offset), ..Reading::default() };
         self.reading.insert(of.clone(), reading);
         Ok(())
     }
@@ -477,7 +486,8 @@ impl Source for KafkaSource {
 
     fn handed(&self, of: &TopicPartition) -> Handed {
         let next = self.reached()(of);
-        Handed { next, end: cached_end(self.consumer.client(), &of.topic, of.partition) }
+        let extent = cached_extent(self.consumer.client(), &of.topic, of.partition);
+        Handed { next, end: extent.map(|(_, end)| end) }
     }
 
     fn left(&mut self, of: &[TopicPartition]) -> Vec<Option<i64>> {

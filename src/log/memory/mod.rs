@@ -10,7 +10,7 @@
 
 mod faults;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ struct State {
     topics: BTreeMap<Arc<str>, Vec<Partition>>,
     groups: BTreeMap<String, Group>,
     epochs: BTreeMap<String, u64>,
+    leaderless: BTreeSet<TopicPartition>,
     members: u64,
     clock_ms: i64,
 }
@@ -140,6 +141,16 @@ impl MemoryLog {
             partition.records.drain(..gone);
             partition.first += gone as i64;
         }
+    }
+
+    /// Takes a partition its leader away, or gives it one: without, nobody can read it or tell how far it goes.
+    pub fn lead(&self, of: &TopicPartition, has_leader: bool) {
+        let leaderless = &mut self.lock().leaderless;
+        if has_leader {
+            leaderless.remove(of)
+        } else {
+            leaderless.insert(of.clone())
+        };
     }
 
     /// The committed position of a group.
@@ -298,7 +309,8 @@ impl Source for MemorySource {
         order.rotate_left(first);
         for (of, next) in order {
             let (Some(next), Some(topic)) = (next, state.topics.get(&of.topic)) else { continue };
-            let Some(log) = topic.get(of.partition as usize) else { continue };
+            let log = topic.get(of.partition as usize).filter(|_| !state.leaderless.contains(of));
+            let Some(log) = log else { continue };
             let records = log.from(*next);
             let records = &records[..records.len().min(FETCH_RECORDS)];
             if let Some(last) = records.last() {
@@ -355,8 +367,12 @@ impl Source for MemorySource {
     }
 
     fn left(&mut self, of: &[TopicPartition]) -> Vec<Option<i64>> {
-        let left = |handed: Handed| Some((handed.end.unwrap_or(0) - handed.next?).max(0));
-        of.iter().map(|of| left(self.handed(of))).collect()
+        let left = |of: &TopicPartition| {
+            let handed = self.handed(of);
+            let has_leader = !self.log.lock().leaderless.contains(of);
+            Some((handed.end.unwrap_or(0) - handed.next?).max(0)).filter(|_| has_leader)
+        };
+        of.iter().map(left).collect()
     }
 }
 

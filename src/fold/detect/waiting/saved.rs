@@ -25,6 +25,10 @@ impl Partition {
             waiting.jurisdiction.save(out);
             out.extend_from_slice(&waiting.bytes);
         }
+        // Where there is none, the form is the one that earlier builds read and wrote.
+        if !self.detect.gaps.0.is_empty() {
+            self.detect.gaps.0.save(out);
+        }
     }
 
     /// A partition that goes on from what [`Partition::write_state`] wrote under settings with the same windows.
@@ -35,11 +39,14 @@ impl Partition {
         let mut reader = Reader::start(bytes, FOLD_VERSION)?;
         let from = &mut reader;
         let (sources, counts, frontier) = (Saved::load(from)?, Saved::load(from)?, Saved::load(from)?);
-        let detect = Detect::load(settings, from)?;
+        let mut detect = Detect::load(settings, from)?;
         let mut waiting = Vec::new();
         let mut jurisdictions = BTreeSet::<Arc<str>>::new();
         for _ in 0..usize::load(from)? {
             waiting.push(load_waiting(&detect, &mut jurisdictions, from)?);
+        }
+        if !from.rest.is_empty() {
+            detect.gaps.0 = Saved::load(from)?;
         }
         reader.end()?;
         Ok(Partition { detect, sources, counts, frontier, flow: flow_of(&waiting), waiting })
