@@ -9,6 +9,7 @@ pub mod fold;
 pub mod identity;
 pub mod log;
 pub mod patterns;
+pub mod points;
 pub mod registry;
 pub mod score;
 mod section;

@@ -1,5 +1,6 @@
 //! The whole pipeline on the log in memory, with seeded interleavings, instances that come and go, and faults
-//! in its transactions: what is committed is what `replay --as-stream` computes, once.
+//! in its transactions: what is committed is what `replay --as-stream` computes, once. Every seed has twenty faults
+//! or more, and together they take every rare branch that carries a probe.
 //!
 //! `TRUSTLINE_SIM_SEEDS=first..last` runs other seeds; a failing seed is printed and runs again the same.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -8,14 +9,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use support::instances::{Choices, Instance, Scripted, is_routed, log};
-use support::{EVENTS, Input};
+use support::{EVENTS, Input, OUTPUTS};
 use trustline::driver::assembly::Assembly;
 use trustline::driver::replay::Outcome;
 use trustline::driver::stages::StageName;
 use trustline::driver::stages::recovery::Keeping;
+use trustline::driver::worker::WorkerError;
 use trustline::event::kinds::Topic;
 use trustline::log::memory::{Call, Fault, MemoryLog};
-use trustline::state::SnapshotStore;
+use trustline::points::Probe;
+use trustline::state::{Fold, SnapshotStore};
 use trustline::telemetry::occurrence;
 
 mod support;
@@ -25,23 +28,29 @@ const BRAND_PARTITIONS: i32 = 2;
 
 #[test]
 fn committed_output_is_that_of_a_calm_replay() {
-    let seeds = std::env::var("TRUSTLINE_SIM_SEEDS").unwrap_or_else(|_| "0..12".to_owned());
+    let seeds = std::env::var("TRUSTLINE_SIM_SEEDS").unwrap_or_else(|_| "0..100".to_owned());
     let (first, last) = seeds.split_once("..").unwrap();
     for folder in ["as-stream-lateness", "as-stream-late-words"] {
         let input = with_bad_streaks(Input::read(folder));
         let expected = input.replay();
         let mut faults: BTreeMap<String, u64> = BTreeMap::new();
+        let mut fewest = u64::MAX;
         for seed in first.parse::<u64>().unwrap()..last.parse().unwrap() {
             let mut simulation = Simulation::new(&input, seed);
             simulation.run();
-            for (fault, count) in std::mem::take(&mut *simulation.faults.0.lock().unwrap()) {
+            let of_seed = std::mem::take(&mut *simulation.faults.0.lock().unwrap());
+            fewest = fewest.min(of_seed.values().sum());
+            for (fault, count) in of_seed {
                 *faults.entry(fault).or_default() += count;
             }
             simulation.compare(&expected, &format!("{folder}, seed {seed}"));
         }
-        println!("{folder}: seeds {first} to {last}, faults {faults:?}");
+        println!("{folder}: seeds {first} to {last}, {fewest} faults a seed or more, faults {faults:?}");
+        assert!(fewest >= FAULTS_MIN, "a seed of {folder} has {fewest} faults only");
         for fault in [
             "crash",
+            "zombie",
+            "lost snapshot",
             "Abort",
             "LostBefore",
             "LostAfter",
@@ -50,10 +59,13 @@ fn committed_output_is_that_of_a_calm_replay() {
             "ReadFrom",
             "Pause",
             "Committed",
+            "Notice",
         ] {
             assert!(faults.contains_key(fault), "the seeds inject {fault}");
         }
     }
+    let never: Vec<&Probe> = Probe::ALL.iter().filter(|probe| probe.passed() == 0).collect();
+    assert!(never.is_empty(), "the seeds never take these branches: {never:?}");
     for probe in ["BreakerTripped", "BreakerClosed"] {
         assert!(occurrence::counters().with_label_values(&[probe]).get() > 0, "the seeds reach {probe}");
     }
@@ -73,15 +85,21 @@ fn with_bad_streaks(input: Input) -> Input {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_log() {
+fn the_same_seed_gives_the_same_trace() {
     let input = Input::read("as-stream-lateness");
-    let log = |seed| {
+    let trace = |seed| {
         let mut simulation = Simulation::new(&input, seed);
         simulation.run();
-        ["t.person-events", "t.brand-partials"].map(|topic| simulation.log.records(topic))
+        simulation.trace()
     };
-    assert!(log(7) == log(7));
+    for seed in 6..10 {
+        assert_eq!(trace(seed), trace(seed), "seed {seed}");
+    }
+    assert_ne!(trace(6), trace(8));
 }
+
+/// Faults that every seed has at least.
+const FAULTS_MIN: u64 = 20;
 
 /// Far more than any seed takes.
 const STEPS_MAX: usize = 200_000;
@@ -93,6 +111,12 @@ struct Simulation<'a> {
     clock: Scripted,
     choices: Choices,
     instances: Vec<Instance>,
+    /// The names of the instances.
+    names: Vec<u64>,
+    /// Instances that the group has given up, one a name, and that still wake up for a step or two.
+    zombies: BTreeMap<usize, Instance>,
+    /// What came of each step.
+    steps: blake3::Hasher,
     fed: BTreeMap<Topic, usize>,
     started: u64,
     faults: Arc<Faults>,
@@ -110,13 +134,16 @@ impl Faults {
 
 impl<'a> Simulation<'a> {
     fn new(input: &'a Input, seed: u64) -> Simulation<'a> {
-        let text = support::text(PERSON_PARTITIONS, BRAND_PARTITIONS);
-        let mut assembly =
-            support::configured(&format!("{text}[breaker]\nin_a_row = 3\nprobe_every_ms = 1000\n"));
+        // Frames so small that a step is now and then full before all that was read is taken in.
+        let text = format!(
+            "{}[frames]\nframe_bytes = 1024\n[breaker]\nin_a_row = 3\nprobe_every_ms = 1000\n",
+            support::text(PERSON_PARTITIONS, BRAND_PARTITIONS)
+        );
+        let mut assembly = support::configured(&text);
         // With odd seeds states come from snapshots, with even ones from the log alone.
         assembly.keeping = (seed % 2 == 1).then(|| Keeping {
             store: Arc::new(SnapshotStore::open("memory:", &[]).unwrap()),
-            every_ms: 500,
+            every_ms: 300,
             in_background: false,
             rebuild: false,
         });
@@ -127,24 +154,33 @@ impl<'a> Simulation<'a> {
             clock: Scripted::default(),
             choices: Choices(seed),
             instances: Vec::new(),
+            names: Vec::new(),
+            zombies: BTreeMap::new(),
+            steps: blake3::Hasher::new(),
             fed: BTreeMap::new(),
             started: 0,
             faults: Arc::default(),
         };
         for stage in StageName::ALL {
             for _ in 0..1 + simulation.choices.below(3) {
-                let instance = simulation.start(stage);
+                let name = simulation.new_name();
+                let instance = simulation.start(stage, name);
                 simulation.instances.push(instance);
+                simulation.names.push(name);
             }
         }
         simulation
     }
 
-    fn start(&mut self, stage: StageName) -> Instance {
+    fn new_name(&mut self) -> u64 {
         self.started += 1;
+        self.started
+    }
+
+    fn start(&mut self, stage: StageName, name: u64) -> Instance {
         let mut faults = Choices(self.choices.next());
         let counts = Arc::clone(&self.faults);
-        let publishers = self.log.publishers(&format!("instance-{}", self.started), move |_| {
+        let publishers = self.log.publishers(&format!("instance-{name}"), move |_| {
             let fault = match faults.below(30) {
                 0 => Fault::Abort,
                 1 => Fault::LostBefore,
@@ -166,7 +202,7 @@ impl<'a> Simulation<'a> {
         let mut faults = Choices(self.choices.next());
         let counts = Arc::clone(&self.faults);
         move |call| {
-            let fails = faults.below(15) == 0;
+            let fails = faults.below(if call == Call::Notice { 2 } else { 15 }) == 0;
             if fails {
                 counts.note(&format!("{call:?}"));
             }
@@ -186,11 +222,11 @@ impl<'a> Simulation<'a> {
                 self.crash(at);
                 continue;
             }
-            match self.instances[at].step() {
-                Ok(_) => {}
-                Err(error) if error.is_passing() => {}
-                Err(error) => panic!("{error:?}"),
+            if self.choices.below(20) == 0 {
+                self.wake_a_zombie();
             }
+            let outcome = self.instances[at].step();
+            self.note(at, outcome);
             left -= usize::from(fed_all && self.is_routed());
             steps += 1;
             assert!(steps < STEPS_MAX, "the instances do not come to an end");
@@ -202,11 +238,68 @@ impl<'a> Simulation<'a> {
         EVENTS.iter().all(|topic| is_routed(&self.log, *topic, 0, self.input.lines[topic].len()))
     }
 
-    /// An instance dies without a word; the group notices, and another takes its place.
+    /// Nothing but passing failures may come of a step; what it was is a part of the trace.
+    fn note(&mut self, at: usize, outcome: Result<bool, WorkerError>) {
+        self.steps.update(format!("{at} {outcome:?}\n").as_bytes());
+        match outcome {
+            Ok(_) => {}
+            Err(error) if error.is_passing() => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    /// An instance dies without a word, or seems to; the group notices, and another takes its place, under
+    /// another name or the same.
     fn crash(&mut self, at: usize) {
         self.faults.note("crash");
+        self.lose_snapshots();
         let stage = self.instances[at].leave();
-        self.instances[at] = self.start(stage);
+        let is_paused = self.choices.below(2) == 0;
+        if !is_paused {
+            self.names[at] = self.new_name();
+        }
+        let next = self.start(stage, self.names[at]);
+        let last = std::mem::replace(&mut self.instances[at], next);
+        self.zombies.remove(&at);
+        if is_paused {
+            self.zombies.insert(at, last);
+        }
+    }
+
+    /// An instance that was paused for too long goes on as if nothing had been.
+    fn wake_a_zombie(&mut self) {
+        if let Some((at, mut zombie)) = self.zombies.pop_first() {
+            self.faults.note("zombie");
+            for _ in 0..1 + self.choices.below(2) {
+                let outcome = zombie.step();
+                self.note(at, outcome);
+            }
+        }
+    }
+
+    /// Some of the newest snapshots are lost, or none, or all.
+    fn lose_snapshots(&mut self) {
+        let Some(keeping) = &self.assembly.keeping else { return };
+        for (fold, partitions) in [(Fold::Detect, PERSON_PARTITIONS), (Fold::Score, BRAND_PARTITIONS)] {
+            for partition in 0..partitions {
+                let lost = [0, 0, 1, 2, usize::MAX][self.choices.below(5)];
+                for stored in keeping.store.list(fold, partition).unwrap().iter().rev().take(lost) {
+                    self.faults.note("lost snapshot");
+                    keeping.store.delete(&stored.name).unwrap();
+                }
+            }
+        }
+    }
+
+    /// A hash of what came of each step, and of every record with its place and the number of its commit.
+    fn trace(&self) -> blake3::Hash {
+        let mut hasher = self.steps.clone();
+        for name in ["person-events", "brand-partials"].iter().chain(&OUTPUTS) {
+            for record in self.log.records(&format!("t.{name}")).concat() {
+                hasher.update(format!("{record:?}\n").as_bytes());
+            }
+        }
+        hasher.finalize()
     }
 
     /// Appends a few more source records; false when there are no more.

@@ -57,6 +57,9 @@ struct Options {
     /// People, three brands each; by default as many as have about so many records in 14 days.
     #[arg(long)]
     persons: Option<u64>,
+    /// Days over which their events are spread.
+    #[arg(long, default_value_t = 14)]
+    days: u32,
     /// Partitions of each source topic.
     #[arg(long, default_value_t = 4)]
     partitions: i32,
@@ -142,7 +145,7 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// Fills the source topics; returns how many records are events, which is what is copied.
     fn fill(&self) -> u64 {
-        let Options { records, persons, partitions, .. } = *self.options;
+        let Options { records, persons, days, partitions, .. } = *self.options;
         let connection = Connection::plain(&self.bootstrap, "bench");
         let plan = |name: &str, partitions| TopicPlan {
             name: name.to_owned(),
@@ -156,7 +159,8 @@ impl Bench<'_> {
         create_topics(&connection, &plans).unwrap();
         let ids = self.registry.as_ref().map(|url| register(url));
         let feeder = Feeder::new(&connection).unwrap();
-        let params = Params::bench(1, persons.unwrap_or_else(|| records.div_ceil(RECORDS_A_PERSON)));
+        let persons = persons.unwrap_or_else(|| records.div_ceil(RECORDS_A_PERSON));
+        let params = Params { days, ..Params::bench(1, persons) };
         let (mut fed, mut value) = (0, Vec::new());
         for record in Generator::new(&params).unwrap() {
             let arrival = Arrival { time: record.time(), record, flaw: None };

@@ -136,6 +136,7 @@ kafka-acls.sh --bootstrap-server 127.0.0.1:9092 --command-config admin.propertie
   --topic trustline.brand-trust \
   --topic trustline.brand-trust-latest \
   --topic trustline.brand-trust-live \
+  --topic trustline.config \
   --topic trustline.pattern-trust
 kafka-acls.sh --bootstrap-server 127.0.0.1:9092 --command-config admin.properties --add --allow-principal 'User:CN=a b' --operation Write --resource-pattern-type prefixed \
   --transactional-id trustline-score-
@@ -147,6 +148,7 @@ kafka-acls.sh --bootstrap-server 127.0.0.1:9092 --command-config admin.propertie
   --topic trustline.brand-trust \
   --topic trustline.brand-trust-latest \
   --topic trustline.brand-trust-live \
+  --topic trustline.config \
   --topic trustline.pattern-trust
 ";
         assert_eq!(text, expected);

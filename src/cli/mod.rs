@@ -5,6 +5,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod dlq;
+pub mod doctor;
 pub mod evaluate;
 pub mod explain;
 pub mod generate;
@@ -18,6 +19,7 @@ pub mod run;
 pub mod schemas;
 mod start;
 pub mod topics;
+pub mod verify;
 mod what_if;
 
 use std::path::PathBuf;
@@ -55,6 +57,10 @@ pub enum Command {
     /// Look at dead letters and late events, and send them to where they came from again.
     #[command(subcommand)]
     Dlq(dlq::DlqCommand),
+    /// Fold the retained log again and compare a brand's window with what was published, bit for bit.
+    Verify(verify::Args),
+    /// Look for what is wrong with the cluster, the groups and the state; each finding names its fix.
+    Doctor(doctor::Args),
     /// Show the pipeline at work on made-up traffic: no Kafka, a table here and a page.
     Demo(demo::Args),
     /// Write labelled synthetic traffic as files.
@@ -88,6 +94,8 @@ pub enum Exit {
     Stalled = 4,
     /// Stopping took longer than it may.
     StopTooSlow = 5,
+    /// What `verify` needs is no longer there, or not yet.
+    Unverifiable = 6,
     /// Told twice to stop.
     Forced = 130,
 }
@@ -106,6 +114,8 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Topics(command) => topics::run(command, cli.config.as_deref()),
         Command::Schemas(args) => schemas::run(args, cli.config.as_deref()),
         Command::Dlq(command) => dlq::run(command, cli.config.as_deref()),
+        Command::Verify(args) => verify::run(args, cli.config.as_deref()),
+        Command::Doctor(args) => doctor::run(args, cli.config.as_deref()),
         Command::Demo(args) => demo::run(args, cli.config.as_deref()),
         Command::Generate(args) => generate::run(args),
         Command::Explain(args) => explain::run(args, cli.config.as_deref()),

@@ -12,11 +12,12 @@ use super::process::Process;
 use super::pseudonym::configured_key;
 use super::start::{self, RETRY, patiently};
 use super::{Failure, config, registry};
-use crate::config::effective;
 use crate::config::sections::LostOffsets;
+use crate::config::{Config, effective};
 use crate::driver::assembly::Assembly;
 use crate::driver::causes;
 use crate::driver::clock::SystemClock;
+use crate::driver::configs;
 use crate::driver::stages::StageName;
 use crate::driver::stages::recovery::Keeping;
 use crate::driver::stages::route::forget_device;
@@ -28,7 +29,7 @@ use crate::event::raw::RawRecord;
 use crate::fold::route::Route;
 use crate::log::kafka::admin::read_topic;
 use crate::log::kafka::{Connection, KafkaPublishers, KafkaSource};
-use crate::log::{LogError, Record, TopicPartition};
+use crate::log::{LogError, Publishers, Record, TopicPartition};
 use crate::state::{SnapshotStore, StoreError};
 use crate::telemetry::board::{Board, Showing};
 use crate::telemetry::logging;
@@ -49,7 +50,7 @@ pub struct Args {
 /// `run` cannot begin.
 #[derive(Debug, thiserror::Error)]
 #[error("no pseudonym key: set privacy.key_file or privacy.key_env, so that pseudonyms are secret")]
-struct NoKey;
+pub(super) struct NoKey;
 
 /// How long a step waits for records.
 const STEP: Duration = Duration::from_millis(100);
@@ -98,6 +99,11 @@ pub(super) fn work(
     if !registry::connect(&mut assembly, &process.stop, delayed)? {
         return Ok(());
     }
+    let publish = || publish_config(assembly.config(), stages, connection);
+    let is_passing = |error: &LogError| !matches!(error, LogError::Refused { .. } | LogError::Fatal { .. });
+    if patiently(&process.stop, RETRY, is_passing, publish, delayed).map_err(Failure::log)?.is_none() {
+        return Ok(());
+    }
     let run = Arc::new(Run {
         assembly,
         connection: connection.clone(),
@@ -125,7 +131,8 @@ pub(super) fn work(
     Running { workers: &workers.len() }.note();
     let begin = |(stage, status): (StageName, Arc<Status>)| {
         let run = Arc::clone(&run);
-        thread::spawn(move || {
+        let name = format!("{}-{}", status.stage, status.worker);
+        let work = move || {
             // Whatever ends one worker ends the process: a half-alive one helps nobody.
             let _stops = StopsAll(&run.stop);
             let outcome = run.worker(stage, &status);
@@ -134,9 +141,14 @@ pub(super) fn work(
                 WorkerFailed { stage, worker, cause: &causes(error) }.note();
             }
             outcome
-        })
+        };
+        thread::Builder::new().name(name).spawn(work)
     };
-    let threads: Vec<_> = workers.into_iter().map(begin).collect();
+    let threads: Result<Vec<_>, _> = workers.into_iter().map(begin).collect();
+    let threads = threads.map_err(|error| {
+        run.stop.store(true, Ordering::Relaxed);
+        Failure::running(WorkerError::Start(error))
+    })?;
     let mut failure = None;
     for thread in threads {
         match thread.join() {
@@ -162,6 +174,17 @@ impl Drop for StopsAll<'_> {
 #[derive(Debug, thiserror::Error)]
 #[error("a worker panicked: this is a fault of trustline")]
 struct Panicked;
+
+/// Publishes the configuration under the hash that all records will name.
+fn publish_config(config: &Config, stages: &[StageName], connection: &Connection) -> Result<(), LogError> {
+    let doing = "publishing the configuration";
+    let record = configs::record(config)
+        .map_err(|error| LogError::Fatal { doing: doing.to_owned(), cause: error.to_string() })?;
+    // Of the names that this instance may use.
+    let stage = stages.first().map_or("", |stage| stage.name());
+    let name = format!("{}-{stage}-{}-config", connection.group, connection.instance);
+    KafkaPublishers::new(connection, &name).publisher()?.publish_records(&[(record, None)])
+}
 
 /// Opens the store of snapshots, and keeps the configuration there for those who fold under it later.
 fn keeping(assembly: &Assembly, rebuild: bool) -> Result<Keeping, StoreError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::topics::{Found, find, mend, other_count};
 use crate::config::Config;
@@ -49,6 +49,21 @@ pub(super) fn patiently<T, E: Error + 'static>(
         }
     }
     Ok(None)
+}
+
+/// How long commands that only look ask again.
+const BRIEF: Duration = Duration::from_secs(10);
+
+/// Asks again for some seconds while there is no answer: brokers that have just started, or topics that were just
+/// made, cannot be told about at once.
+pub(super) fn briefly<T>(ask: impl Fn() -> Result<T, LogError>) -> Result<T, LogError> {
+    let started = Instant::now();
+    loop {
+        match ask() {
+            Err(LogError::Unavailable { .. }) if started.elapsed() < BRIEF => thread::sleep(RETRY),
+            outcome => return outcome,
+        }
+    }
 }
 
 /// `run` cannot begin.

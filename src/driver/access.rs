@@ -7,6 +7,7 @@ use crate::event::kinds::Topic;
 use crate::log::access::{Operation, Permission, Resource};
 use crate::log::kafka::admin::reading_group;
 
+use super::configs;
 use super::stages::StageName;
 
 /// What these stages need, each once.
@@ -22,6 +23,7 @@ pub fn needed(config: &Config, stages: &[StageName]) -> BTreeSet<Permission> {
         let sources = || Topic::ALL.iter().map(|topic| config.topic(*topic).name.clone()).collect();
         let reads = stage.input().map_or_else(sources, |topic| vec![own(topic)]);
         let mut writes: Vec<String> = stage.outputs().iter().map(|topic| own(topic)).collect();
+        writes.push(own(configs::TOPIC));
         if *stage == StageName::Route {
             // Tombstones of the links that an erasure ends.
             writes.push(config.topic(Topic::IdentityLinks).name.clone());

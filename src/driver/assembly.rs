@@ -15,6 +15,7 @@ use crate::score::settings::ScoreSettings;
 use crate::state::StoreError;
 
 use super::clock::WallTime;
+use super::configs::Configs;
 use super::replay::Replay;
 use super::replay::load::Arrival;
 use super::stages::Names;
@@ -36,6 +37,8 @@ pub struct Assembly {
     pub provisional: bool,
     /// Where states are kept; without, they are folded from the log alone.
     pub keeping: Option<Keeping>,
+    /// Configurations that held before, as far as they are known beside those that are kept with the states.
+    pub configs: Configs,
     /// How public records are written.
     pub encoder: Encoder,
     /// Schemas of source records in Avro, if there is a registry.
@@ -52,6 +55,7 @@ impl Assembly {
             encoder: Encoder::default(),
             schemas: None,
             keeping: None,
+            configs: Configs::new(),
         }
     }
 
@@ -187,6 +191,10 @@ impl Assembly {
     ) -> std::io::Result<Folds<F>> {
         let assembly = self.clone();
         let past = move |of: &TopicPartition, hash| {
+            if let Some(config) = assembly.configs.get(&hash) {
+                let past = Assembly { config: Arc::clone(config), ..assembly.clone() };
+                return Ok(settings(&past, of));
+            }
             let keeping = assembly.keeping.as_ref().filter(|_| hash != assembly.config.hash());
             let Some(keeping) = keeping else { return Ok(settings(&assembly, of)) };
             let text = keeping.store.config(hash)?;

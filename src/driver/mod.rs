@@ -3,6 +3,7 @@
 pub mod access;
 pub mod assembly;
 pub mod clock;
+pub mod configs;
 pub mod demo;
 pub mod dlq;
 pub mod health;
@@ -12,6 +13,7 @@ pub mod replay;
 pub mod stages;
 pub mod status;
 pub mod topics;
+pub mod verify;
 pub mod worker;
 
 /// An error with everything that caused it, on one line.

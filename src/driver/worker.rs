@@ -11,17 +11,19 @@
 
 pub mod observe;
 mod stage;
+mod taken;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::log::{
-    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, RecordRef, Records, Source,
-    TopicPartition,
+    Commit, Inbound, LogError, Outgoing, Position, Publisher, Publishers, Records, Source, TopicPartition,
 };
 
 use super::clock::{Clock, WallTime};
+use crate::points::{KillPoint, Probe};
 pub use stage::{Stage, StageError};
+use taken::Taken;
 
 /// How often in a row steps may be aborted for the same cause before the worker gives up.
 pub const ABORTS_MAX: u32 = 3;
@@ -30,6 +32,9 @@ pub const ABORTS_MAX: u32 = 3;
 pub const FENCED_MAX: usize = 3;
 /// See [`FENCED_MAX`]; milliseconds of wall time.
 pub const FENCED_WITHIN_MS: i64 = 300_000;
+
+/// After how many records the stage is asked again which partitions must wait.
+const HOLD_EVERY: i64 = 2_000;
 
 /// The loop must end, or, where [`WorkerError::is_passing`] says so, its next step may go on.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +108,8 @@ pub struct Worker<S: Source, P: Publishers<S>, T: Stage, C: Clock> {
     /// All assigned partitions must go back to their committed positions.
     rewind: bool,
     held: BTreeSet<TopicPartition>,
+    /// Records taken in since the stage was asked which partitions must wait.
+    since_held: i64,
     /// Where the state of each partition stands: the offset of the record to take in next.
     taken: BTreeMap<TopicPartition, i64>,
     /// What was read and not taken in, because the step was full.
@@ -129,6 +136,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             due: VecDeque::new(),
             rewind: false,
             held: BTreeSet::new(),
+            since_held: 0,
             taken: BTreeMap::new(),
             rest: None,
             pending: BTreeMap::new(),
@@ -163,6 +171,9 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
                 Inbound::Records(from, records) => {
                     self.rest = Some((from, records));
                     self.absorb_rest()?;
+                    if self.since_held >= HOLD_EVERY {
+                        self.hold()?;
+                    }
                 }
                 Inbound::Assigned(partitions) => {
                     self.due.extend(partitions.into_iter().map(|(of, at)| Due::Take(of, at)));
@@ -215,7 +226,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         }
         if let Some(commits) = &self.unresolved {
             let of: Vec<TopicPartition> = commits.iter().map(|commit| commit.of.clone()).collect();
-            let now = self.source.committed(&of)?;
+            let now = self.source.committed(&of).inspect_err(|_| Probe::OutcomeUnasked.pass())?;
             // All positions of a step are committed or none; one that the step did not move tells nothing,
             // and one that another owner has moved on since may not tell.
             let committed = commits.iter().zip(&now).any(|(commit, now)| {
@@ -224,20 +235,24 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             if let Some(commits) = self.unresolved.take()
                 && committed
             {
+                Probe::WasCommitted.pass();
                 self.settle(commits);
+            } else {
+                Probe::WasNotCommitted.pass();
             }
         }
         if self.rewind {
             let all: Vec<TopicPartition> = self.assigned.keys().cloned().collect();
-            let positions = self.source.committed(&all)?;
+            let positions = self.source.committed(&all).inspect_err(|_| Probe::RewindPutOff.pass())?;
             self.due.retain(|due| !self.assigned.contains_key(due.of()));
             for (of, position) in all.into_iter().zip(positions) {
                 self.stage.revoked(&of);
                 self.due.push_back(Due::Take(of, position));
             }
             self.rewind = false;
+            Probe::Rewound.pass();
         }
-        self.take_partitions()
+        self.take_partitions().inspect_err(|_| Probe::StillDue.pass())
     }
 
     fn take_partitions(&mut self) -> Result<(), WorkerError> {
@@ -276,7 +291,10 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         let mut lost_part_of_a_step = false;
         for of in partitions {
             self.due.retain(|due| due.of() != of);
-            lost_part_of_a_step |= self.pending.remove(of).is_some();
+            if self.pending.remove(of).is_some() {
+                Probe::RevokedWithOutputs.pass();
+                lost_part_of_a_step = true;
+            }
             self.assigned.remove(of);
             self.taken.remove(of);
             self.held.remove(of);
@@ -284,6 +302,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             self.stage.revoked(of);
         }
         if T::WHOLE_STEPS && (lost_part_of_a_step || !self.whole.is_empty()) {
+            Probe::StepDropped.pass();
             // The step goes, and each source goes on from its committed position.
             self.whole.clear();
             self.pending.clear();
@@ -306,8 +325,11 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
             records.next();
         }
         let committed = self.committed(&from);
+        let first = records.peek();
         if records.peek().is_some_and(|offset| offset < committed) {
             // Only the state is wanted of records that were processed before.
+            Probe::FoldedAgain.pass();
+            KillPoint::DuringRestore.pass();
             let mut again = Taken { records: &mut records, before: committed, next: None };
             self.stage.absorb(&from, &mut again, &mut Vec::new())?;
             if let Some(next) = again.next {
@@ -325,10 +347,40 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
                 None => {}
             }
         }
+        let next = self.taken.get(&from).copied();
+        self.since_held += next.zip(first).map_or(0, |(next, first)| (next - first).max(0));
         if records.peek().is_some() {
             self.rest = Some((from, records));
         }
         Ok(true)
+    }
+
+    /// Lets partitions wait, or go on, as the stage says.
+    fn hold(&mut self) -> Result<(), WorkerError> {
+        self.since_held = 0;
+        let held = self.stage.held(self.clock.now());
+        let is_new = |of: &&TopicPartition| self.assigned.contains_key(*of) && !self.held.contains(*of);
+        let new: Vec<TopicPartition> = held.iter().filter(is_new).cloned().collect();
+        for of in new {
+            let rest = self.rest.take_if(|(from, _)| *from == of).map(|(_, rest)| rest);
+            if rest.is_some() {
+                Probe::HeldWithRest.pass();
+            }
+            let outcome = self.source.pause(&of, rest);
+            if outcome.is_err() {
+                let next = self.taken.get(&of).copied();
+                self.due.push_back(Due::Read(of, next));
+                return Ok(outcome?);
+            }
+            // At once: where pausing the next one fails, this one must be read again one day.
+            self.held.insert(of);
+        }
+        for of in self.held.extract_if(.., |of| !held.contains(of)) {
+            Probe::LetGo.pass();
+            let next = self.taken.get(&of).copied();
+            self.due.push_back(Due::Read(of, next));
+        }
+        self.take_partitions()
     }
 
     fn finish(&mut self) -> Result<(), WorkerError> {
@@ -339,19 +391,7 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         {
             self.stage.glimpsed(now, peers.into_iter().zip(positions).collect());
         }
-        let held = self.stage.held(now);
-        for of in held.iter().filter(|of| self.assigned.contains_key(of)) {
-            if !self.held.contains(of) {
-                self.source.pause(of)?;
-                self.rest.take_if(|(from, _)| from == of);
-                // At once: where pausing the next one fails, this one must be read again one day.
-                self.held.insert(of.clone());
-            }
-        }
-        for of in self.held.extract_if(.., |of| !held.contains(of)) {
-            let next = self.taken.get(&of).copied();
-            self.due.push_back(Due::Read(of, next));
-        }
+        self.hold()?;
         let asked = self.stage.asks_for_end(now);
         let at_end = if asked.is_empty() { asked } else { self.source.at_end(&asked) };
         let doubts = self.stage.doubts(now);
@@ -391,11 +431,13 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
                 if times >= ABORTS_MAX {
                     return Err(WorkerError::Aborts { times, cause });
                 }
+                Probe::Aborted.pass();
                 self.aborts = (cause, times);
             }
-            Err(LogError::Stale { .. }) => {}
+            Err(LogError::Stale { .. }) => Probe::Stale.pass(),
             Err(LogError::Unknown { .. }) => self.doubt(commits),
             Err(LogError::Fenced { cause }) => {
+                Probe::Fenced.pass();
                 self.doubt(commits);
                 let now = self.clock.now();
                 self.fenced.retain(|then| now.0 - then.0 < FENCED_WITHIN_MS);
@@ -424,31 +466,11 @@ impl<S: Source, P: Publishers<S>, T: Stage, C: Clock> Worker<S, P, T, C> {
         for Commit { of, position } in commits {
             if self.taken.get(&of) == Some(&position.next) {
                 self.stage.committed(&of, position.next, now);
+            } else {
+                Probe::StateBehind.pass();
             }
             self.assigned.insert(of, Some(position));
         }
-    }
-}
-
-/// Records up to an offset; notes the position after the last one taken.
-struct Taken<'a, R> {
-    records: &'a mut R,
-    before: i64,
-    next: Option<i64>,
-}
-
-impl<R: Records> Records for Taken<'_, R> {
-    fn peek(&self) -> Option<i64> {
-        self.records.peek().filter(|offset| *offset < self.before)
-    }
-
-    fn peek_value(&self) -> Option<&[u8]> {
-        self.peek().and_then(|_| self.records.peek_value())
-    }
-
-    fn next(&mut self) -> Option<RecordRef<'_>> {
-        self.next = Some(self.peek()? + 1);
-        self.records.next()
     }
 }
 

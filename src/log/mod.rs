@@ -239,11 +239,12 @@ pub trait Source {
     /// When the place cannot be set, or the log does not hold it any longer.
     fn read_from(&mut self, of: &TopicPartition, offset: Option<i64>) -> Result<(), LogError>;
 
-    /// Hands out no records of an assigned partition until [`Source::read_from`] names it again.
+    /// Hands out no records of an assigned partition until [`Source::read_from`] names it again. `rest`: what was
+    /// handed out last and not all taken, which then need not be fetched again.
     ///
     /// # Errors
-    /// When it cannot be paused.
-    fn pause(&mut self, of: &TopicPartition) -> Result<(), LogError>;
+    /// When it cannot be paused; the rest is lost then, and must be read again.
+    fn pause(&mut self, of: &TopicPartition, rest: Option<Self::Records>) -> Result<(), LogError>;
 
     /// The committed positions of these partitions, read like those of `Assigned`.
     ///

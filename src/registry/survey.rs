@@ -66,6 +66,22 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A subject that is written, for tests.
+    #[cfg(test)]
+    pub(crate) fn written(subject: &str, state: State, level: Option<&str>) -> Finding {
+        Finding {
+            subject: subject.to_owned(),
+            record: "record",
+            state,
+            version: None,
+            id: None,
+            level: level.map(str::to_owned),
+            wanted_level: Some("BACKWARD"),
+            problem: None,
+            output: None,
+        }
+    }
+
     /// Whether it keeps the pipeline from working.
     pub fn is_wrong(&self) -> bool {
         matches!(self.state, State::Incompatible | State::Unreadable)

@@ -12,6 +12,7 @@ use super::file::{self, Header};
 use super::name::{Fold, Name};
 use super::open::{self, Opened};
 use crate::config::ConfigHash;
+use crate::points::KillPoint;
 
 /// A snapshot that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub struct SnapshotStore {
     store: Box<dyn ObjectStore>,
     prefix: Path,
     folder: Option<PathBuf>,
+    is_read_only: bool,
     runtime: Runtime,
 }
 
@@ -56,7 +58,14 @@ impl SnapshotStore {
         let Opened { store, prefix, folder } = open::open(url, variables).map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| failed(error.into()))?;
-        Ok(SnapshotStore { url: url.trim_end_matches('/').to_owned(), store, prefix, folder, runtime })
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(SnapshotStore { url, store, prefix, folder, is_read_only: false, runtime })
+    }
+
+    /// The store for whoever only looks: nothing is collected. What is written is written.
+    #[must_use]
+    pub fn read_only(self) -> SnapshotStore {
+        SnapshotStore { is_read_only: true, ..self }
     }
 
     /// Whether only this machine sees it.
@@ -76,8 +85,10 @@ impl SnapshotStore {
         })?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let path = self.path(&name);
+        KillPoint::DuringSnapshot.pass();
         let put = self.store.put_opts(&path, PutPayload::from(bytes), options);
         self.runtime.block_on(put).map_err(failed)?;
+        KillPoint::DuringSnapshot.pass();
         Ok(name)
     }
 
@@ -193,6 +204,9 @@ impl SnapshotStore {
         keep: &[Name],
         written_before_ms: i64,
     ) -> Result<usize, StoreError> {
+        if self.is_read_only {
+            return Ok(0);
+        }
         let mut deleted = 0;
         for stored in self.list(fold, partition)? {
             if stored.written_ms < written_before_ms && !keep.contains(&stored.name) {

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use trustline::event::kinds::Topic;
 use trustline::log::kafka::Connection;
 use trustline::log::kafka::admin::{TopicPlan, create_topics, read_topic};
+use trustline::points::KillPoint;
 
 /// How long a test waits for anything.
 pub const DEADLINE: Duration = Duration::from_secs(120);
@@ -17,6 +19,7 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 /// A broker that goes with the test.
 pub struct Broker {
     dir: tempfile::TempDir,
+    more: Vec<String>,
     /// Its port.
     pub port: u16,
 }
@@ -24,7 +27,13 @@ pub struct Broker {
 impl Broker {
     /// Starts one.
     pub fn start() -> Broker {
-        let broker = Broker { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        Broker::start_with(&[])
+    }
+
+    /// Starts one with more arguments of the script.
+    pub fn start_with(more: &[&str]) -> Broker {
+        let more = more.iter().map(|one| (*one).to_owned()).collect();
+        let broker = Broker { dir: tempfile::tempdir().unwrap(), more, port: free_port() };
         broker.go();
         broker
     }
@@ -41,7 +50,8 @@ impl Broker {
 
     /// Runs a command of the script.
     pub fn script(&self, command: &str) -> std::process::Output {
-        script("deploy/kafka/broker", command, self.port, &self.dir, &[])
+        let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
+        script("deploy/kafka/broker", command, self.port, &self.dir, &more)
     }
 
     /// Where clients find it.
@@ -53,6 +63,48 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.script("kill");
+    }
+}
+
+/// Three nodes that go with the test.
+pub struct Cluster {
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Cluster {
+    /// Starts them.
+    pub fn start() -> Cluster {
+        let cluster = Cluster { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        cluster.go();
+        cluster
+    }
+
+    /// Starts those that do not run.
+    pub fn go(&self) {
+        let output = self.script("start", &[]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "the cluster did not start: {told}");
+    }
+
+    /// Ends a node by `kill -9`.
+    pub fn kill(&self, node: usize) {
+        assert!(self.script("kill", &[&node.to_string()]).status.success());
+    }
+
+    fn script(&self, command: &str, more: &[&str]) -> std::process::Output {
+        script("deploy/kafka/cluster", command, self.port, &self.dir, more)
+    }
+
+    /// Where clients find it.
+    pub fn bootstrap(&self) -> String {
+        [0, 2, 4].map(|after| format!("127.0.0.1:{}", self.port + after)).join(",")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.script("kill", &[]);
     }
 }
 
@@ -149,20 +201,36 @@ pub struct Instance(Child);
 impl Instance {
     /// Starts one under a name.
     pub fn start(config: &Path, name: &str) -> Instance {
-        Instance::start_with(config, name, Stdio::inherit())
+        Instance::start_with(config, name, Stdio::inherit(), &[])
     }
 
     /// Starts one that logs into a file.
     pub fn start_logging(config: &Path, name: &str, log: &Path) -> Instance {
-        Instance::start_with(config, name, File::create(log).unwrap().into())
+        Instance::start_with(config, name, File::create(log).unwrap().into(), &[])
     }
 
-    fn start_with(config: &Path, name: &str, log: Stdio) -> Instance {
+    /// Starts one that kills itself when it comes to a point of the code for the so many-th time.
+    pub fn start_doomed(config: &Path, name: &str, at: KillPoint, times: usize) -> Instance {
+        let told = format!("{}:{times}", at.name());
+        Instance::start_with(config, name, Stdio::inherit(), &[("TRUSTLINE_KILL_AT", &told)])
+    }
+
+    /// Whether it has ended, by SIGKILL.
+    pub fn is_killed(&mut self) -> bool {
+        let ended = self.0.try_wait().unwrap();
+        ended.is_some_and(|status| {
+            assert_eq!(status.signal(), Some(9), "ended by itself: {status}");
+            true
+        })
+    }
+
+    fn start_with(config: &Path, name: &str, log: Stdio, more: &[(&str, &str)]) -> Instance {
         let child = Command::new(env!("CARGO_BIN_EXE_trustline"))
             .args(["run", "--config"])
             .arg(config)
             .env("TRUSTLINE__KAFKA__INSTANCE_ID", name)
             .env("TRUSTLINE__STATE__URL", format!("file:{}", config.with_file_name("state").display()))
+            .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stderr(log)
             .spawn();
@@ -195,9 +263,14 @@ impl Drop for Instance {
     }
 }
 
-/// A plan of a topic.
+/// A plan of a topic that keeps records of times long past.
 pub fn topic(name: &str, partitions: i32) -> TopicPlan {
-    TopicPlan { name: name.to_owned(), partitions, replicas: 1, settings: Vec::new() }
+    TopicPlan {
+        name: name.to_owned(),
+        partitions,
+        replicas: -1,
+        settings: vec![("retention.ms".to_owned(), "-1".to_owned())],
+    }
 }
 
 /// Records in a topic.

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 pub mod broker;
+pub mod proxy;
 
 use std::collections::BTreeMap;
 use std::io::Read;

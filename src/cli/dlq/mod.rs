@@ -84,13 +84,13 @@ fn own_topics(config: &Config, connection: &Connection, names: &[&str]) -> Resul
     }
 }
 
-fn instant(text: &str) -> Result<i64, String> {
+pub(super) fn instant(text: &str) -> Result<i64, String> {
     let at: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     Ok(at.as_millisecond())
 }
 
 /// A time as text.
-fn time(ms: i64) -> String {
+pub(super) fn time(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |at| at.to_string())
 }
 

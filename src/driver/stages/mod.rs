@@ -101,6 +101,6 @@ impl Names {
 }
 
 /// The partition of a brand among so many.
-fn brand_partition(brand: &str, partitions: i32) -> i32 {
+pub fn brand_partition(brand: &str, partitions: i32) -> i32 {
     (xxhash_rust::xxh3::xxh3_64(brand.as_bytes()) % partitions.max(1) as u64) as i32
 }

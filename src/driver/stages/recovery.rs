@@ -18,6 +18,7 @@ use crate::driver::clock::{Clock, SystemClock, WallTime};
 use crate::driver::status::SnapshotGauges;
 use crate::driver::worker::StageError;
 use crate::log::{Position, TopicPartition};
+use crate::points::{KillPoint, Probe};
 use crate::state::{Fold, Header, Name, QUEUE, SnapshotStore, StoreError, Writer};
 use crate::telemetry::occurrence::{SnapshotFailed, SnapshotLost};
 use crate::time::HOUR_MS;
@@ -27,6 +28,8 @@ const NAMED: usize = 2;
 /// How old a snapshot must be that nobody names before it is deleted, milliseconds: far longer than it takes to
 /// commit the name of one that was just written.
 const LEFT_OVER_MS: i64 = HOUR_MS;
+/// Configurations before those that a recovery needs, kept for whoever folds the log from further back.
+const CONFIGS_BEFORE: usize = 8;
 /// Configurations that fit into a position's metadata, which Kafka limits to 4,096 bytes.
 const CONFIGS_MAX: usize = 48;
 
@@ -68,7 +71,7 @@ impl Provenance {
         let dropped = self.snapshots.drain(..self.snapshots.len().saturating_sub(NAMED)).collect();
         let oldest = self.snapshots.first().map_or(0, |(offset, _)| *offset);
         let held = self.configs.iter().rposition(|(from, _)| *from <= oldest).unwrap_or(0);
-        self.configs.drain(..held);
+        self.configs.drain(..held.saturating_sub(CONFIGS_BEFORE));
         dropped
     }
 }
@@ -178,10 +181,16 @@ impl Keeper {
                 SnapshotLost { topic: &of.topic, partition: &of.partition, cause: &causes(lost) }.note();
             }
             if let Some((name, header, bytes)) = restored.found {
+                let older = !restored.lost.is_empty();
+                if older { Probe::FromOlderSnapshot } else { Probe::FromSnapshot }.pass();
+                KillPoint::DuringRestore.pass();
                 self.check(of, &header, committed)?;
                 provenance.snapshots.retain(|(offset, _)| *offset <= name.offset);
                 (from, state) = (Some(name.offset), Some(bytes));
             } else {
+                if !names.is_empty() {
+                    Probe::NoSnapshotLeft.pass();
+                }
                 provenance.snapshots.clear();
                 from = (!keeping.rebuild).then_some(0);
             }
@@ -368,6 +377,29 @@ impl Keeper {
     }
 }
 
+/// Which configuration held from which offset on, as the metadata of a committed position tells it.
+pub fn configs_held(metadata: &str) -> Vec<(i64, ConfigHash)> {
+    Provenance::parse(metadata).unwrap_or_default().configs
+}
+
+/// The metadata with which a state is taken over as early as a log allows that begins at `oldest`: at its start if
+/// that is still there, else at the older of the snapshots that the log reaches back to, whose offset comes too.
+/// Nothing if there is none.
+pub fn earliest(metadata: &str, oldest: i64) -> Option<(String, i64)> {
+    let mut provenance = Provenance::parse(metadata).unwrap_or_default();
+    provenance.snapshots.retain(|(offset, _)| oldest > 0 && *offset >= oldest);
+    provenance.snapshots.truncate(1);
+    let from = provenance.snapshots.first().map(|(offset, _)| *offset);
+    let from = if oldest > 0 { from? } else { 0 };
+    Some((provenance.to_string(), from))
+}
+
+/// The snapshots that the metadata of a committed position names, the older first.
+pub fn named_snapshots(fold: Fold, of: &TopicPartition, metadata: &str) -> Vec<Name> {
+    let provenance = Provenance::parse(metadata).unwrap_or_default();
+    provenance.snapshots.into_iter().map(|snapshot| named(fold, of, snapshot)).collect()
+}
+
 /// The state of a partition is lost.
 pub(super) fn lost(of: &TopicPartition, error: &dyn std::error::Error) -> StageError {
     let (topic, partition) = (of.topic.to_string(), of.partition);
@@ -402,6 +434,19 @@ mod tests {
     }
 
     #[test]
+    fn a_state_is_taken_over_as_early_as_the_log_allows() {
+        let provenance =
+            Provenance { snapshots: vec![(10, 1), (20, 2)], configs: vec![(0, HASHES[0]), (15, HASHES[1])] };
+        let metadata = provenance.to_string();
+        let naming = |snapshots| Provenance { snapshots, ..provenance.clone() }.to_string();
+        assert_eq!(earliest(&metadata, 0), Some((naming(vec![]), 0)));
+        assert_eq!(earliest(&metadata, 10), Some((naming(vec![(10, 1)]), 10)));
+        assert_eq!(earliest(&metadata, 11), Some((naming(vec![(20, 2)]), 20)));
+        assert_eq!(earliest(&metadata, 21), None);
+        assert_eq!(configs_held(&metadata), provenance.configs);
+    }
+
+    #[test]
     fn two_snapshots_are_named_and_the_configurations_since_the_older() {
         let mut provenance = Provenance {
             snapshots: Vec::new(),
@@ -411,7 +456,10 @@ mod tests {
         assert!(provenance.add((20, 2)).is_empty());
         assert_eq!(provenance.configs.len(), 3);
         assert_eq!(provenance.add((30, 3)), [(10, 1)]);
-        assert_eq!(provenance.configs, [(15, HASHES[1]), (25, HASHES[0])]);
+        assert_eq!(provenance.configs.len(), 3, "some from before are kept for whoever verifies");
+        provenance.configs = (0..20).map(|at| (at, HASHES[0])).collect();
+        assert_eq!(provenance.add((35, 3)), [(20, 2)]);
+        assert_eq!(provenance.configs.first(), Some(&(19 - CONFIGS_BEFORE as i64, HASHES[0])));
         // A late one, written before the others.
         assert_eq!(provenance.add((5, 4)), [(5, 4)]);
     }

@@ -356,7 +356,7 @@ impl Stage for RouteStage {
 
     fn held(&mut self, now: WallTime) -> BTreeSet<TopicPartition> {
         let frontiers = self.sources.iter().filter_map(|(of, source)| Some((of, source.frontier.at()?)));
-        let mut held = self.alignment.held(&frontiers.collect()).clone();
+        let mut held = self.alignment.held(now, &frontiers.collect()).clone();
         if let Some(schemas) = &self.settings.schemas {
             self.waiting.retain(|_, id| schemas.look(*id) == Look::NotYet);
         }

@@ -228,7 +228,7 @@ mod tests {
             Ok(())
         }
 
-        fn pause(&mut self, _of: &TopicPartition) -> Result<(), LogError> {
+        fn pause(&mut self, _of: &TopicPartition, _rest: Option<MemoryRecords>) -> Result<(), LogError> {
             Ok(())
         }
 

@@ -15,8 +15,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::inquiry::{Answer, Inquiry};
-use super::source::is_passing;
-use super::{CALL_WAIT, Connection, failure, failure_code};
+use super::{CALL_WAIT, Connection, failure, failure_code, is_passing};
 use crate::log::{LogError, Position, Record, TopicPartition};
 
 /// A topic to be.
@@ -252,15 +251,7 @@ pub fn each_record<E: From<LogError>>(
 ) -> Result<(), E> {
     let doing = format!("reading topic {topic}");
     let failed = |error: KafkaError| failure(&doing, &error);
-    let mut config = connection.config();
-    config
-        .set("group.id", reading_group(&connection.group))
-        .set("isolation.level", "read_committed")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        // How long the end of a partition is waited for.
-        .set("fetch.wait.max.ms", "10");
-    let consumer: BaseConsumer = config.create().map_err(failed)?;
+    let consumer = reader(connection).map_err(failed)?;
     let count = {
         let metadata = consumer.fetch_metadata(Some(topic), CALL_WAIT).map_err(failed)?;
         metadata.topics().first().map_or(0, |topic| topic.partitions().len())
@@ -299,6 +290,56 @@ pub fn each_record<E: From<LogError>>(
         }
     }
     Ok(())
+}
+
+/// Takes the committed records of a partition from an offset on and before another that is there now, in order,
+/// until `each` says that it has enough.
+///
+/// # Errors
+/// When they cannot be read, or `each` fails.
+pub fn records_between<E: From<LogError>>(
+    connection: &Connection,
+    of: &TopicPartition,
+    (from, to): (i64, i64),
+    mut each: impl FnMut(Record) -> Result<bool, E>,
+) -> Result<(), E> {
+    if from >= to {
+        return Ok(());
+    }
+    let doing = format!("reading {} {}", of.topic, of.partition);
+    let failed = |error: KafkaError| failure(&doing, &error);
+    let consumer = reader(connection).map_err(failed)?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&of.topic, of.partition, Offset::Offset(from)).map_err(failed)?;
+    consumer.assign(&list).map_err(failed)?;
+    loop {
+        match consumer.poll(CALL_WAIT) {
+            None => return Err(LogError::Unavailable { doing, cause: "no answer in time".to_owned() }.into()),
+            Some(Err(KafkaError::PartitionEOF(_))) => break,
+            Some(Err(error)) if is_passing(&error) => {}
+            Some(Err(error)) => return Err(failed(error).into()),
+            Some(Ok(message)) => {
+                let next = message.offset() + 1;
+                if next > to || !each(owned(&of.topic, &message))? || next == to {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A reader of committed records that joins no group.
+fn reader(connection: &Connection) -> Result<BaseConsumer, KafkaError> {
+    let mut config = connection.config();
+    config
+        .set("group.id", reading_group(&connection.group))
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        // How long the end of a partition is waited for.
+        .set("fetch.wait.max.ms", "10");
+    config.create()
 }
 
 /// The committed positions of a group in whole topics, without joining it.

@@ -1,6 +1,7 @@
 //! The client's own batches: what the wrapper does not offer. All that is unsafe about reading stands here.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
 use std::slice;
@@ -118,29 +119,42 @@ impl Drop for Message {
 
 /// Messages of one partition.
 pub struct KafkaRecords {
-    messages: std::vec::IntoIter<Message>,
+    messages: VecDeque<Message>,
     current: Option<Message>,
+    /// The offset after the last record that was taken; before the first, that after what was handed out before.
+    next: Option<i64>,
     /// After the messages, which it must outlive.
     _consumer: Arc<dyn Any>,
 }
 
 impl KafkaRecords {
-    pub(super) fn new(messages: Vec<Message>, consumer: Arc<dyn Any>) -> KafkaRecords {
-        KafkaRecords { messages: messages.into_iter(), current: None, _consumer: consumer }
+    pub(super) fn new(
+        messages: VecDeque<Message>,
+        next: Option<i64>,
+        consumer: Arc<dyn Any>,
+    ) -> KafkaRecords {
+        KafkaRecords { messages, current: None, next, _consumer: consumer }
+    }
+
+    /// What was not taken, and the offset after what was.
+    pub(super) fn left(self) -> (VecDeque<Message>, Option<i64>) {
+        (self.messages, self.next)
     }
 }
 
 impl Records for KafkaRecords {
     fn peek(&self) -> Option<i64> {
-        self.messages.as_slice().first().map(Message::offset)
+        self.messages.front().map(Message::offset)
     }
 
     fn peek_value(&self) -> Option<&[u8]> {
-        self.messages.as_slice().first().map(Message::value)
+        self.messages.front().map(Message::value)
     }
 
     fn next(&mut self) -> Option<RecordRef<'_>> {
-        self.current = Some(self.messages.next()?);
+        let message = self.messages.pop_front()?;
+        self.next = Some(message.offset() + 1);
+        self.current = Some(message);
         self.current.as_ref().map(Message::record)
     }
 }
@@ -206,15 +220,20 @@ impl Drop for Queue {
     }
 }
 
-/// Lets a partition of a client put what it fetches into a queue (by its [`Queue::handle`]), or into the
-/// consumer's own.
+/// Where a partition puts what it fetches.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// Into a queue, by its [`Queue::handle`].
+    Queue(usize),
+    /// Into the consumer's own.
+    Consumer,
+    /// Nowhere: it keeps what it fetches, as much as it may, until there is another target.
+    Itself,
+}
+
+/// Lets a partition of a client put what it fetches, and what it keeps, somewhere.
 #[expect(unsafe_code, reason = "queues of the client")]
-pub(super) fn forward<C: ClientContext>(
-    client: &Client<C>,
-    topic: &str,
-    partition: i32,
-    queue: Option<usize>,
-) {
+pub(super) fn forward<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32, target: Target) {
     let Ok(topic) = CString::new(topic) else { return };
     let native = client.native_ptr();
     // SAFETY: the client is live; handles got here are given back here; a handle of a queue is live as long as
@@ -224,13 +243,14 @@ pub(super) fn forward<C: ClientContext>(
         if from.is_null() {
             return;
         }
-        match queue {
-            Some(own) => sys::rd_kafka_queue_forward(from, own as *mut sys::rd_kafka_queue_t),
-            None => {
+        match target {
+            Target::Queue(own) => sys::rd_kafka_queue_forward(from, own as *mut sys::rd_kafka_queue_t),
+            Target::Consumer => {
                 let consumer = sys::rd_kafka_queue_get_consumer(native);
                 sys::rd_kafka_queue_forward(from, consumer);
                 sys::rd_kafka_queue_destroy(consumer);
             }
+            Target::Itself => sys::rd_kafka_queue_forward(from, std::ptr::null_mut()),
         }
         sys::rd_kafka_queue_destroy(from);
     }

@@ -160,3 +160,16 @@ fn sorted(doing: &str, code: Option<RDKafkaErrorCode>, cause: String) -> LogErro
         _ => LogError::Unavailable { doing, cause },
     }
 }
+
+/// The client goes on by itself after these.
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut
+        )
+    )
+}

@@ -1,19 +1,24 @@
 //! Publishes a step in one Kafka transaction.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::source::KafkaSource;
 use super::{CALL_WAIT, Connection, failure};
 use crate::log::{Commit, LogError, Outgoing, Publisher, Publishers};
+use crate::points::KillPoint;
+
+/// How often reports of failure are taken while a call waits for them.
+const REPORTS_WAIT: Duration = Duration::from_millis(50);
 
 /// Makes transactional producers under one name.
 #[derive(Clone)]
@@ -40,10 +45,12 @@ impl Publishers<KafkaSource> for KafkaPublishers {
             .set("linger.ms", "5")
             .set("compression.type", "lz4")
             .set("partitioner", "murmur2_random")
-            .set("message.max.bytes", "2000000");
+            .set("message.max.bytes", "2000000")
+            // What was delivered needs no report: a flush then ends without anyone who takes reports.
+            .set("delivery.report.only.error", "true");
         let doing = format!("starting the producer of transactional id {}", self.name);
         let failed = |error: KafkaError| failure(&doing, &error);
-        let producer: ThreadedProducer<Context> =
+        let producer: BaseProducer<Context> =
             config.create_with_context(Context::default()).map_err(failed)?;
         producer.init_transactions(CALL_WAIT).map_err(failed)?;
         Ok(KafkaPublisher { producer })
@@ -69,9 +76,10 @@ impl ProducerContext for Context {
     }
 }
 
-/// A transactional producer.
+/// A transactional producer. It has no thread that takes reports: there are some only when something failed, and
+/// the wrapper's thread spins for a hundredth of its time.
 pub struct KafkaPublisher {
-    producer: ThreadedProducer<Context>,
+    producer: BaseProducer<Context>,
 }
 
 impl Publisher<KafkaSource> for KafkaPublisher {
@@ -112,7 +120,7 @@ impl KafkaPublisher {
         let Err(error) = commit(self) else { return Ok(()) };
         // An abort purges what is not sent yet, which then fails too.
         let failed = context.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if !must_abort(&error) || self.producer.abort_transaction(CALL_WAIT).is_err() {
+        if !must_abort(&error) || self.abort().is_err() {
             return Err(indefinite(&error));
         }
         let (doing, error) = failed.map_or_else(
@@ -132,10 +140,13 @@ impl KafkaPublisher {
         commits: &[Commit],
         membership: &ConsumerGroupMetadata,
     ) -> Result<(), KafkaError> {
+        KillPoint::BeforeSend.pass();
         for output in outputs {
             self.send(output, None)?;
         }
+        KillPoint::AfterSend.pass();
         self.flush();
+        KillPoint::BeforeOffsets.pass();
         let mut offsets = TopicPartitionList::new();
         for commit in commits {
             let offset = Offset::Offset(commit.position.next);
@@ -147,7 +158,10 @@ impl KafkaPublisher {
         if !commits.is_empty() {
             self.producer.send_offsets_to_transaction(&offsets, membership, CALL_WAIT)?;
         }
-        self.producer.commit_transaction(CALL_WAIT)
+        KillPoint::BeforeCommit.pass();
+        self.producer.commit_transaction(CALL_WAIT)?;
+        KillPoint::AfterCommit.pass();
+        Ok(())
     }
 
     fn send(&self, output: &Outgoing, timestamp_ms: Option<i64>) -> Result<(), KafkaError> {
@@ -179,6 +193,7 @@ impl KafkaPublisher {
                     if Instant::now() < deadline =>
                 {
                     record = back;
+                    self.producer.poll(Duration::ZERO);
                     thread::sleep(Duration::from_millis(1));
                 }
                 Err((error, _)) => return Err(error),
@@ -186,16 +201,40 @@ impl KafkaPublisher {
         }
     }
 
-    /// Waits until everything sent is acknowledged. The wrapper's own flush, which commits run too, waits in
-    /// whole tenths of a second unless nothing is left to wait for.
+    /// Waits until everything sent is acknowledged or something has failed, at most as long as a call may take:
+    /// the commit fails if anything is left. The wrapper's own flush waits in whole tenths of a second.
     #[expect(unsafe_code, reason = "the wrapper does not offer the client's own flush")]
     fn flush(&self) {
-        let wait = i32::try_from(CALL_WAIT.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the pointer is that of a live producer, which `self` keeps alive during the call; the call
-        // is documented as thread-safe. Its outcome is not needed: the commit fails if anything is left.
-        unsafe {
-            rdkafka_sys::rd_kafka_flush(self.producer.client().native_ptr(), wait);
+        let deadline = Instant::now() + CALL_WAIT;
+        let wait = i32::try_from(REPORTS_WAIT.as_millis()).unwrap_or(i32::MAX);
+        loop {
+            // SAFETY: the pointer is that of a live producer, which `self` keeps alive during the call; the call
+            // is documented as thread-safe.
+            let outcome = unsafe { rdkafka_sys::rd_kafka_flush(self.producer.client().native_ptr(), wait) };
+            self.producer.poll(Duration::ZERO);
+            if !outcome.is_error() || self.has_failed() || Instant::now() >= deadline {
+                return;
+            }
         }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.producer.client().context().failed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Aborts; the client waits until somebody has taken the reports of what is not sent then.
+    fn abort(&self) -> Result<(), KafkaError> {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    self.producer.poll(REPORTS_WAIT);
+                }
+            });
+            let outcome = self.producer.abort_transaction(CALL_WAIT);
+            is_over.store(true, Ordering::Relaxed);
+            outcome
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_void;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -15,9 +16,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::admin::committed_positions;
-use super::batch::{KafkaRecords, Message, Queue, cached_extent, forward};
+use super::batch::{KafkaRecords, Message, Queue, Target, cached_extent, forward};
 use super::offsets::stable_ends;
-use super::{CALL_WAIT, Connection, failure, lost};
+use super::{CALL_WAIT, Connection, failure, is_passing, lost};
 use crate::config::sections::LostOffsets;
 use crate::log::{Handed, Inbound, LogError, Position, Source, TopicPartition};
 
@@ -49,16 +50,16 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let (list, queue) = match rebalance {
-            Rebalance::Assign(list) => {
-                let own = self.queue.load(Ordering::Acquire);
-                (list, (own != 0).then_some(own))
-            }
-            Rebalance::Revoke(list) => (list, None),
+        let (list, target) = match rebalance {
+            Rebalance::Assign(list) => match self.queue.load(Ordering::Acquire) {
+                0 => (list, Target::Consumer),
+                own => (list, Target::Queue(own)),
+            },
+            Rebalance::Revoke(list) => (list, Target::Consumer),
             Rebalance::Error(_) => return,
         };
         for element in list.elements() {
-            forward(consumer.client(), element.topic(), element.partition(), queue);
+            forward(consumer.client(), element.topic(), element.partition(), target);
         }
     }
 
@@ -81,7 +82,7 @@ fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
 }
 
 /// An assigned partition.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Reading {
     /// Whether records are handed out.
     is_on: bool,
@@ -89,17 +90,45 @@ struct Reading {
     next: Option<i64>,
     /// The same as it was last looked at, with what the client skips.
     reached: Cell<Option<i64>>,
+    /// What was fetched and not handed out.
+    fetched: VecDeque<Message>,
+}
+
+impl Reading {
+    fn has_records(&self) -> bool {
+        self.is_on && !self.fetched.is_empty()
+    }
+
+    /// From where on records are missing before what was fetched because the log holds none before `low` any more:
+    /// the client goes on by itself then. What it skips otherwise are marks of transactions and what was compacted.
+    fn lost_from(&self, low: i64) -> Option<i64> {
+        let first = self.fetched.front()?.offset();
+        self.next.max(self.reached.get()).filter(|expected| *expected < low && low <= first)
+    }
+
+    /// How many fetched records come before the first gap of that kind.
+    fn whole_before(&self, low: i64) -> usize {
+        if self.fetched.front().is_none_or(|first| low <= first.offset() + 1) {
+            return self.fetched.len();
+        }
+        let next = self.fetched.iter().skip(1).map(Message::offset);
+        let is_gap = |(before, next): (i64, i64)| before + 1 < low && low <= next;
+        let gap = self.fetched.iter().map(Message::offset).zip(next).position(is_gap);
+        gap.map_or(self.fetched.len(), |before| before + 1)
+    }
 }
 
 /// A reader of Kafka topics for a group.
 pub struct KafkaSource {
-    /// Before the consumer, which must outlive what is in it.
-    fetched: VecDeque<Message>,
+    /// Before the consumer, as all that holds messages: it must outlive them.
+    taken: VecDeque<Message>,
+    reading: BTreeMap<TopicPartition, Reading>,
     queue: Queue,
     consumer: Arc<BaseConsumer<Context>>,
     group: String,
     lost_offsets: LostOffsets,
-    reading: BTreeMap<TopicPartition, Reading>,
+    /// The partition whose records were handed out last: the next one has its turn.
+    last: Option<TopicPartition>,
     /// Names of the client's topic handles.
     names: BTreeMap<*const c_void, Arc<str>>,
     ready: VecDeque<Inbound<KafkaRecords>>,
@@ -138,7 +167,11 @@ impl KafkaSource {
             // came, and begins anew when it later goes on behind the end.
             .set("auto.offset.reset", "earliest")
             .set("topic.metadata.refresh.interval.ms", "10000")
-            .set("fetch.wait.max.ms", "50");
+            .set("fetch.wait.max.ms", "50")
+            // What is fetched ahead, of a partition that waits too; a full queue is looked at again soon.
+            .set("queued.min.messages", "20000")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("fetch.queue.backoff.ms", "10");
         let failed = |error: KafkaError| failure(&format!("joining group {group}"), &error);
         let consumer: BaseConsumer<Context> =
             config.create_with_context(Context::default()).map_err(failed)?;
@@ -149,12 +182,13 @@ impl KafkaSource {
         consumer.context().queue.store(queue.handle(), Ordering::Release);
         consumer.subscribe(topics).map_err(failed)?;
         Ok(KafkaSource {
-            fetched: VecDeque::new(),
+            taken: VecDeque::new(),
+            reading: BTreeMap::new(),
             queue,
             consumer: Arc::new(consumer),
             group: group.to_owned(),
             lost_offsets,
-            reading: BTreeMap::new(),
+            last: None,
             names: BTreeMap::new(),
             ready: VecDeque::new(),
             connection: connection.clone(),
@@ -204,10 +238,7 @@ impl KafkaSource {
             match change {
                 None => return Ok(()),
                 Some(Change::Revoked(gone)) => {
-                    for of in &gone {
-                        self.reading.remove(of);
-                        self.purge(of);
-                    }
+                    self.reading.retain(|of, _| !gone.contains(of));
                     self.ready.push_back(Inbound::Revoked(gone));
                 }
                 Some(Change::Assigned(new)) => match self.positions(&new) {
@@ -261,23 +292,16 @@ impl KafkaSource {
 
     /// How far partitions were handed out; what the client skips (marks of transactions) counts.
     fn reached(&self) -> impl Fn(&TopicPartition) -> Option<i64> {
-        let skipped = self.fetched.is_empty().then(|| self.consumer.position().ok()).flatten();
+        let skipped = self.taken.is_empty().then(|| self.consumer.position().ok()).flatten();
         move |of| {
             let reading = self.reading.get(of)?;
-            let skipped = skipped.as_ref().filter(|_| reading.is_on);
+            let skipped = skipped.as_ref().filter(|_| reading.is_on && reading.fetched.is_empty());
             let skipped =
                 skipped.and_then(|list| list.find_partition(&of.topic, of.partition)?.offset().to_raw());
             let reached = reading.next.max(skipped.filter(|offset| *offset >= 0));
             reading.reached.set(reached);
             reached
         }
-    }
-
-    /// Drops what was fetched of a partition and not handed out.
-    fn purge(&mut self, of: &TopicPartition) {
-        self.fetched.retain(|message| {
-            message.partition() != of.partition || message.topic().is_none_or(|topic| *topic != *of.topic)
-        });
     }
 
     fn partition(&mut self, message: &Message) -> Option<TopicPartition> {
@@ -288,10 +312,10 @@ impl KafkaSource {
         Some(TopicPartition { topic, partition: message.partition() })
     }
 
-    /// Takes the next records of one partition out of what was fetched; what stands there instead of records
-    /// is noted or returned as error.
-    fn next_records(&mut self) -> Result<Option<(TopicPartition, KafkaRecords)>, LogError> {
-        while let Some(first) = self.fetched.pop_front() {
+    /// Gives what was taken from the client to its partitions; what stands there instead of records is noted or
+    /// returned as error.
+    fn distribute(&mut self) -> Result<(), LogError> {
+        while let Some(first) = self.taken.pop_front() {
             let of = self.partition(&first);
             if let Some(code) = first.error() {
                 let error = KafkaError::MessageConsumption(code);
@@ -304,40 +328,41 @@ impl KafkaSource {
                 );
                 return Err(failure(&doing, &error));
             }
-            let Some(of) = of else { continue };
             let (handle, partition) = (first.topic_handle(), first.partition());
-            let (low, high) = cached_extent(self.consumer.client(), &of.topic, partition).unwrap_or_default();
-            if let Some(expected) = self.lost_before(&of, first.offset(), low) {
-                let to = lost::go_on(self.lost_offsets, &of, expected, (low, high))?;
-                if to > first.offset() {
-                    self.purge(&of);
-                    self.read_from(&of, Some(to))?;
-                    continue;
-                }
-            }
-            let mut last = first.offset();
-            let mut messages = vec![first];
-            while let Some(next) = self.fetched.pop_front_if(|next| {
-                let is_next = next.offset() == last + 1 || low <= last + 1;
-                let is_same = next.topic_handle() == handle && next.partition() == partition;
-                is_same && is_next && next.error().is_none()
-            }) {
-                last = next.offset();
-                messages.push(next);
-            }
-            if let Some(reading) = self.reading.get_mut(&of).filter(|reading| reading.is_on) {
-                reading.next = messages.last().map(|last| last.offset() + 1);
-                return Ok(Some((of, KafkaRecords::new(messages, Arc::clone(&self.consumer) as _))));
+            let of_same = |next: &mut Message| {
+                next.topic_handle() == handle && next.partition() == partition && next.error().is_none()
+            };
+            let others = std::iter::from_fn(|| self.taken.pop_front_if(of_same));
+            let run = std::iter::once(first).chain(others);
+            match of.and_then(|of| self.reading.get_mut(&of)) {
+                Some(reading) => reading.fetched.extend(run),
+                None => run.for_each(drop),
             }
         }
-        Ok(None)
+        Ok(())
     }
 
-    /// From where on records are missing before this one because the log holds none before `low` any more: the
-    /// client goes on by itself then. What it skips otherwise are marks of transactions and what was compacted.
-    fn lost_before(&self, of: &TopicPartition, offset: i64, low: i64) -> Option<i64> {
-        let reading = self.reading.get(of).filter(|reading| reading.is_on)?;
-        reading.next.max(reading.reached.get()).filter(|expected| *expected < low && low <= offset)
+    /// The next records of the partition whose turn it is, of those that have some.
+    fn next_records(&mut self) -> Result<Option<(TopicPartition, KafkaRecords)>, LogError> {
+        let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let from_there = self.reading.range((after, Bound::Unbounded)).chain(&self.reading);
+        let of = from_there.map(|(of, reading)| (of, reading.has_records())).find(|(_, has)| *has);
+        let Some((of, _)) = of.map(|(of, has)| (of.clone(), has)) else { return Ok(None) };
+        self.last = Some(of.clone());
+        let extent = cached_extent(self.consumer.client(), &of.topic, of.partition).unwrap_or_default();
+        let Some(reading) = self.reading.get_mut(&of) else { return Ok(None) };
+        if let Some(expected) = reading.lost_from(extent.0) {
+            let to = lost::go_on(self.lost_offsets, &of, expected, extent)?;
+            if reading.fetched.front().is_some_and(|first| first.offset() < to) {
+                self.read_from(&of, Some(to))?;
+                return Ok(None);
+            }
+        }
+        let later = reading.fetched.split_off(reading.whole_before(extent.0).min(BATCH_RECORDS));
+        let messages = std::mem::replace(&mut reading.fetched, later);
+        let before = reading.next;
+        reading.next = messages.back().map(|last| last.offset() + 1);
+        Ok(Some((of, KafkaRecords::new(messages, before, Arc::clone(&self.consumer) as _))))
     }
 
     /// Waits for the client to begin fetching an assigned partition, then sets where.
@@ -356,25 +381,6 @@ impl KafkaSource {
             thread::sleep(Duration::from_millis(2));
         }
     }
-
-    fn list(of: &TopicPartition) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&of.topic, of.partition);
-        list
-    }
-}
-
-/// The client goes on by itself after these.
-pub(super) fn is_passing(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::OperationTimedOut
-        )
-    )
 }
 
 impl Drop for KafkaSource {
@@ -394,17 +400,20 @@ impl Source for KafkaSource {
         if let Some(change) = self.ready.pop_front() {
             return Ok(change);
         }
-        if self.fetched.is_empty() {
-            self.queue.take(wait, &mut self.fetched);
+        if !self.reading.values().any(Reading::has_records) {
+            self.queue.take(wait, &mut self.taken);
+            self.distribute()?;
         }
-        Ok(match self.next_records()? {
-            Some((of, records)) => Inbound::Records(of, records),
-            None => Inbound::Nothing,
-        })
+        let records = self.next_records()?;
+        Ok(records.map_or(Inbound::Nothing, |(of, records)| Inbound::Records(of, records)))
     }
 
     fn read_from(&mut self, of: &TopicPartition, offset: Option<i64>) -> Result<(), LogError> {
-        if !self.reading.contains_key(of) {
+        let Some(reading) = self.reading.get_mut(of) else { return Ok(()) };
+        let own = Target::Queue(self.queue.handle());
+        if !reading.is_on && offset.is_some() && reading.next == offset {
+            reading.is_on = true;
+            forward(self.consumer.client(), &of.topic, of.partition, own);
             return Ok(());
         }
         let doing = format!("reading {} {}", of.topic, of.partition);
@@ -413,21 +422,23 @@ impl Source for KafkaSource {
         if offset < low {
             offset = lost::go_on(self.lost_offsets, of, offset, (low, high))?;
         }
-        self.consumer.resume(&Self::list(of)).map_err(|error| failure(&doing, &error))?;
         self.seek(of, Offset::Offset(offset))?;
-        self.purge(of);
-        self.reading
-            .insert(of.clone(), Reading { is_on: true, next: Some(offset), reached: Cell::default() });
+        forward(self.consumer.client(), &of.topic, of.partition, own);
+        let reading = Reading { is_on: true, next: Some(offset), ..Reading::default() };
+        self.reading.insert(of.clone(), reading);
         Ok(())
     }
 
-    fn pause(&mut self, of: &TopicPartition) -> Result<(), LogError> {
-        let doing = format!("pausing {} {}", of.topic, of.partition);
-        self.consumer.pause(&Self::list(of)).map_err(|error| failure(&doing, &error))?;
-        if let Some(reading) = self.reading.get_mut(of) {
-            reading.is_on = false;
+    /// The client goes on fetching as much as it may hold, so that going on costs nothing.
+    fn pause(&mut self, of: &TopicPartition, rest: Option<KafkaRecords>) -> Result<(), LogError> {
+        let Some(reading) = self.reading.get_mut(of) else { return Ok(()) };
+        reading.is_on = false;
+        if let Some(rest) = rest {
+            let (mut left, next) = rest.left();
+            left.append(&mut reading.fetched);
+            (reading.fetched, reading.next) = (left, next);
         }
-        self.purge(of);
+        forward(self.consumer.client(), &of.topic, of.partition, Target::Itself);
         Ok(())
     }
 
@@ -453,10 +464,12 @@ impl Source for KafkaSource {
     }
 
     fn at_end(&mut self, of: &[TopicPartition]) -> Vec<TopicPartition> {
-        let is_read = |of: &&TopicPartition| self.reading.get(*of).is_some_and(|reading| reading.is_on);
+        let is_read = |of: &&TopicPartition| {
+            self.reading.get(*of).is_some_and(|reading| reading.is_on && reading.fetched.is_empty())
+        };
         let candidates: Vec<&TopicPartition> = of.iter().filter(is_read).collect();
         let soon = self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY);
-        if candidates.is_empty() || soon || !self.fetched.is_empty() {
+        if candidates.is_empty() || soon || !self.taken.is_empty() {
             return Vec::new();
         }
         self.asked = Some(Instant::now());

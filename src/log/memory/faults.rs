@@ -26,6 +26,8 @@ pub enum Call {
     Pause,
     /// Committed positions are asked for.
     Committed,
+    /// A change of the group is there; where this fails, it is noticed later.
+    Notice,
 }
 
 pub(super) type CallFault = Box<dyn FnMut(Call) -> bool + Send>;

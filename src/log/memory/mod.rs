@@ -297,6 +297,7 @@ impl Source for MemorySource {
         self.faults.check(Call::Next)?;
         let current = self.log.lock().groups.get(&self.group).map_or(0, |group| group.generation);
         if current != self.generation
+            && self.faults.check(Call::Notice).is_ok()
             && let Some(change) = self.rebalance()
         {
             return Ok(change);
@@ -336,7 +337,7 @@ impl Source for MemorySource {
         Ok(())
     }
 
-    fn pause(&mut self, of: &TopicPartition) -> Result<(), LogError> {
+    fn pause(&mut self, of: &TopicPartition, _rest: Option<MemoryRecords>) -> Result<(), LogError> {
         self.faults.check(Call::Pause)?;
         if let Some(next) = self.reading.get_mut(of) {
             *next = None;
@@ -561,7 +562,7 @@ mod tests {
         assert!(source.at_end(std::slice::from_ref(&of)).is_empty());
         assert_eq!(taken(&mut source), [(3, b"d".to_vec())]);
         source.read_from(&of, None).unwrap();
-        source.pause(&of).unwrap();
+        source.pause(&of, None).unwrap();
         assert!(taken(&mut source).is_empty());
         source.read_from(&of, None).unwrap();
         assert_eq!(taken(&mut source).len(), 2);
