@@ -145,10 +145,10 @@ fn goes_on_with_what_is_left() {
     assert_eq!(noted(), 1);
 
     // What is removed while a partition is paused.
-    earliest.source.pause(&earliest.of()).unwrap();
+    earliest.source.pause(&earliest.of(), None).unwrap();
     earliest.send(9);
-    earliest.producer.commit_transaction(WAIT).unwrap();
     earliest.remove_before(33);
+    earliest.producer.commit_transaction(WAIT).unwrap();
     let of = earliest.of();
     earliest.source.read_from(&of, Some(29)).unwrap();
     assert_eq!(earliest.read().unwrap(), (33..38).collect::<Vec<_>>());
