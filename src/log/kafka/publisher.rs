@@ -129,6 +129,7 @@ impl KafkaPublisher {
         );
         Err(match failure(&doing, &error) {
             last @ (LogError::Fatal { .. } | LogError::Refused { .. }) => last,
+            outage if is_outage(&error) => outage,
             _ if is_stale(&error) => LogError::Stale { cause: error.to_string() },
             _ => LogError::Aborted { cause: format!("{doing}: {error}") },
         })
@@ -246,6 +247,20 @@ fn must_abort(error: &KafkaError) -> bool {
         KafkaError::MessageProduction(_) => true,
         _ => false,
     }
+}
+
+/// Whether the brokers are the cause, for as long as a leader or coordinator is not there: not the step, which is sent
+/// again however often that takes.
+fn is_outage(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::MessageTimedOut
+        )
+    )
 }
 
 /// Whether the group no longer counts the reader as it was.
