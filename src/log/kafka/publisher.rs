@@ -20,6 +20,12 @@ use crate::points::KillPoint;
 /// How often reports of failure are taken while a call waits for them.
 const REPORTS_WAIT: Duration = Duration::from_millis(50);
 
+/// When the client closes a connection on which nothing comes or goes. Sending positions has no time limit of its own
+/// (librdkafka#5456): once the client was told that a group's coordinator is moving, it goes on waiting until any connection
+/// comes or goes, if need be for ever. More than [`CALL_WAIT`]: a commit that is under way on a connection that is closed
+/// would be sent again, and the late one might end a later transaction.
+const IDLE_MAX_MS: &str = "40000";
+
 /// Makes transactional producers under one name.
 #[derive(Clone)]
 pub struct KafkaPublishers {
@@ -42,6 +48,7 @@ impl Publishers<KafkaSource> for KafkaPublishers {
         config
             .set("transactional.id", &self.name)
             .set("transaction.timeout.ms", self.connection.transaction_timeout_ms.to_string())
+            .set("connections.max.idle.ms", IDLE_MAX_MS)
             .set("linger.ms", "5")
             .set("compression.type", "lz4")
             .set("partitioner", "murmur2_random")
