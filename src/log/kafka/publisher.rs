@@ -60,7 +60,9 @@ impl Publishers<KafkaSource> for KafkaPublishers {
         let producer: BaseProducer<Context> =
             config.create_with_context(Context::default()).map_err(failed)?;
         producer.init_transactions(CALL_WAIT).map_err(failed)?;
-        Ok(KafkaPublisher { producer })
+        let timeout = self.connection.transaction_timeout_ms;
+        let timeout = Duration::from_millis(timeout.unsigned_abs().into());
+        Ok(KafkaPublisher { producer, timeout })
     }
 }
 
@@ -87,6 +89,8 @@ impl ProducerContext for Context {
 /// the wrapper's thread spins for a hundredth of its time.
 pub struct KafkaPublisher {
     producer: BaseProducer<Context>,
+    /// After which the brokers abort a transaction, as if another publisher had taken the name.
+    timeout: Duration,
 }
 
 impl Publisher<KafkaSource> for KafkaPublisher {
@@ -124,11 +128,15 @@ impl KafkaPublisher {
         let context = self.producer.client().context();
         *context.failed.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.producer.begin_transaction().map_err(|error| indefinite(&error))?;
+        let begin = Instant::now();
         let Err(error) = commit(self) else { return Ok(()) };
         // An abort purges what is not sent yet, which then fails too.
         let failed = context.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         if !must_abort(&error) || self.abort().is_err() {
-            return Err(indefinite(&error));
+            return Err(match indefinite(&error) {
+                LogError::Fenced { cause } if begin.elapsed() >= self.timeout => LogError::Unknown { cause },
+                other => other,
+            });
         }
         let (doing, error) = failed.map_or_else(
             || ("publishing a step".to_owned(), error),
