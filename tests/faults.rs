@@ -247,7 +247,6 @@ fn what_happens_to_broker_group_and_disk_leaves_no_trace_in_the_output() {
 }
 
 #[test]
-#[ignore = "one run of three: after the death of a node workers wait for more than a minute in a call to the log"]
 fn each_of_three_nodes_may_die() {
     let cluster = Cluster::start();
     let mut site = Site::new(&cluster.bootstrap(), 3, SWEEP);
