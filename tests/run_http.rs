@@ -2,12 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::broker::{Broker, Instance, free_port, make_topics, wait_for};
+use support::broker::{Broker, Instance, ask, free_port, make_topics, wait_for};
 use support::{EVENTS, Input};
 use trustline::driver::replay::ledger::Account;
 use trustline::event::kinds::Topic;
@@ -18,16 +16,6 @@ mod support;
 
 /// How long an instance may take to stop, with room for a busy machine.
 const STOP_MAX: Duration = Duration::from_secs(15);
-
-/// Asks a running instance; none if it does not answer.
-fn ask(port: u16, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-}
 
 /// SIGTERM ends an instance cleanly and soon.
 fn stops(instance: Instance, when: &str) {
