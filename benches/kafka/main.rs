@@ -42,7 +42,7 @@ const QUIET: Duration = Duration::from_secs(2);
 const TABLES: u64 = 20;
 /// What Linux counts CPU time in, to programs.
 const TICKS_A_SECOND: f64 = 100.0;
-/// Records of a person in the bench mix, about.
+/// Records of a person in the bench mix, about, whatever the days.
 const RECORDS_A_PERSON: u64 = 28;
 
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
@@ -56,11 +56,11 @@ struct Options {
     /// Source records.
     #[arg(long, default_value_t = 2_000_000)]
     records: u64,
-    /// People, three brands each; by default as many as have about so many records in 14 days.
+    /// People, three brands each; by default as many as have about so many records.
     #[arg(long)]
     persons: Option<u64>,
     /// Days over which their events are spread.
-    #[arg(long, default_value_t = 14)]
+    #[arg(long, default_value_t = 1)]
     days: u32,
     /// Partitions of each source topic.
     #[arg(long, default_value_t = 4)]
