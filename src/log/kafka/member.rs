@@ -1,11 +1,16 @@
 //! How a reader is a member of its group.
 
+use std::time::Duration;
+
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::Connection;
 use crate::config::sections::GroupProtocol;
+
+/// How long a reader whose name is taken waits before it tries again.
+pub(super) const NAME_WAIT: Duration = Duration::from_secs(2);
 
 /// Settings of a reader of a group. `member` names it among the group's readers.
 ///
@@ -53,4 +58,26 @@ pub(super) fn reader(connection: &Connection, group: &str, member: &str) -> Clie
 pub(super) fn is_name_taken<C: ConsumerContext + 'static>(consumer: &BaseConsumer<C>) -> bool {
     let fatal = consumer.client().fatal_error();
     fatal.is_some_and(|(code, _)| code == RDKafkaErrorCode::UnreleasedInstanceId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_member_has_settings_that_the_client_takes() {
+        let kinds = [
+            (GroupProtocol::Classic, false, [Some("cooperative-sticky"), None, None]),
+            (GroupProtocol::Classic, true, [Some("roundrobin"), None, Some("a-0")]),
+            (GroupProtocol::Consumer, false, [None, Some("consumer"), None]),
+            (GroupProtocol::Consumer, true, [None, Some("consumer"), Some("a-0")]),
+        ];
+        for (group_protocol, static_membership, expected) in kinds {
+            let plain = Connection::plain("127.0.0.1:1", "a");
+            let config = reader(&Connection { group_protocol, static_membership, ..plain }, "a-route", "a-0");
+            let names = ["partition.assignment.strategy", "group.protocol", "group.instance.id"];
+            assert_eq!(names.map(|name| config.get(name)), expected);
+            assert!(config.create::<BaseConsumer>().is_ok(), "{expected:?}");
+        }
+    }
 }

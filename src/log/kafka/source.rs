@@ -245,6 +245,7 @@ impl KafkaSource {
 
     /// Joins with a new client, since the old one is of no more use, and tells why there is nothing yet.
     fn join_anew(&mut self) -> Result<(), LogError> {
+        thread::sleep(member::NAME_WAIT);
         let gone: Vec<TopicPartition> = self.reading.keys().cloned().collect();
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         *self = KafkaSource::new(&self.connection, &self.group, &self.member, &topics, self.lost_offsets)?;
