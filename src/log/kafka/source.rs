@@ -181,10 +181,10 @@ impl KafkaSource {
         })
     }
 
-    /// The membership that a transaction of this moment belongs to; none if the group has given its
-    /// partitions to others.
+    /// The membership that a transaction of this moment belongs to; none if the group has given its partitions to
+    /// others. Brokers take positions from who has not joined yet.
     pub(super) fn membership(&self) -> Option<ConsumerGroupMetadata> {
-        if self.consumer.assignment_lost() {
+        if self.reading.is_empty() || self.consumer.assignment_lost() {
             return None;
         }
         self.consumer.group_metadata()
