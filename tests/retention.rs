@@ -36,7 +36,7 @@ impl World {
         create_topics(&connection, &[topic(name, 1)]).unwrap();
         let producer: BaseProducer = config(&broker).set("transactional.id", name).create().unwrap();
         producer.init_transactions(WAIT).unwrap();
-        let source = KafkaSource::new(&connection, name, &[name], lost).unwrap();
+        let source = KafkaSource::new(&connection, name, "reader", &[name], lost).unwrap();
         let mut world = World { broker, name, producer, source };
         world.send(10);
         world.producer.commit_transaction(WAIT).unwrap();

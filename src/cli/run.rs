@@ -248,7 +248,9 @@ impl Run {
         let stalled_after = Duration::from_millis(settings.run.stalled_after_ms.unsigned_abs());
         let mut observer = Observer::new(Arc::clone(status), stalled_after);
         let group = self.group(stage);
-        let source = |topics: &[&str], lost| KafkaSource::new(&self.connection, &group, topics, lost);
+        let member = format!("{}-{}", self.connection.instance, status.worker);
+        let source =
+            |topics: &[&str], lost| KafkaSource::new(&self.connection, &group, &member, topics, lost);
         let names = self.assembly.names();
         let showing = || Showing::on(Arc::clone(&self.board));
         match stage {

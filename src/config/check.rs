@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 
 use super::problem::{Place, Problem, Problems};
-use super::sections::{Format, Mechanism};
+use super::sections::{Format, GroupProtocol, Kafka, Mechanism};
 use super::settings::Settings;
 use super::tree::{Node, Value};
 use super::{Config, Topic};
 use crate::event::mapping::MappingProblem;
+
+/// Of the 249 bytes that brokers take, without the number of a worker.
+const INSTANCE_NAME_MAX: usize = 240;
 
 /// Checks the relations between the settings of a configuration.
 pub(super) fn check(config: &Config, tree: &Node, problems: &mut Problems) {
@@ -247,10 +250,26 @@ impl Report<'_> {
 
     fn kafka(&mut self, settings: &Settings) {
         let kafka = &settings.kafka;
-        if kafka.session_timeout_ms > kafka.max_poll_interval_ms {
-            self.broken(
+        match kafka.group_protocol {
+            GroupProtocol::Classic if kafka.session_timeout_ms > kafka.max_poll_interval_ms => self.broken(
                 &["kafka.session_timeout_ms", "kafka.max_poll_interval_ms"],
                 "kafka.session_timeout_ms must not be above kafka.max_poll_interval_ms",
+            ),
+            GroupProtocol::Consumer if kafka.session_timeout_ms != Kafka::default().session_timeout_ms => self
+                .broken(
+                    &["kafka.session_timeout_ms", "kafka.group_protocol"],
+                    "is the brokers' with group_protocol = \"consumer\": leave it out, set their group.consumer.session.timeout.ms",
+                ),
+            _ => {}
+        }
+        let is_name = |name: &String| {
+            let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            name.len() <= INSTANCE_NAME_MAX && name.bytes().all(may_be)
+        };
+        if kafka.static_membership && !kafka.instance_id.as_ref().is_none_or(is_name) {
+            self.broken(
+                &["kafka.instance_id", "kafka.static_membership"],
+                "with static_membership brokers take up to 240 letters, digits, `.`, `_` and `-`",
             );
         }
         if kafka.brokers.iter().any(|broker| !is_host_and_port(broker)) {

@@ -197,6 +197,28 @@ fn a_relation_is_silent_where_one_side_is_wrong_already() {
 }
 
 #[test]
+fn what_the_brokers_decide_for_a_group_is_not_set_here() {
+    let consumer = "[kafka]\ngroup_protocol = 'consumer'\n";
+    assert!(Config::load(&Input::text(&format!("{consumer}max_poll_interval_ms = 20_000"))).is_ok());
+    assert_eq!(
+        told(&format!("{consumer}session_timeout_ms = 6_000")),
+        [
+            "t.toml:3:22: kafka.session_timeout_ms = 6000: is the brokers' with group_protocol = \"consumer\": \
+             leave it out, set their group.consumer.session.timeout.ms"
+        ]
+    );
+    let named = "[kafka]\ninstance_id = 'a b'\n";
+    assert!(Config::load(&Input::text(named)).is_ok());
+    assert_eq!(
+        told(&format!("{named}static_membership = true")),
+        [
+            "t.toml:2:15: kafka.instance_id = \"a b\": with static_membership brokers take up to 240 letters, digits, \
+             `.`, `_` and `-`"
+        ]
+    );
+}
+
+#[test]
 fn the_environment_wins_and_its_problems_name_the_variable() {
     let input = |value: &str| Input {
         environment: vec![("TRUSTLINE__TIME__LATE_MEMORY_MS".into(), value.into())],

@@ -70,6 +70,16 @@ impl Mechanism {
     }
 }
 
+/// Who shares partitions out among the members of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupProtocol {
+    /// One of the members.
+    Classic,
+    /// The brokers (KIP-848).
+    Consumer,
+}
+
 section! {
     /// Kafka. Secrets stand in files or environment variables, never here.
     Kafka {
@@ -79,7 +89,7 @@ section! {
         /// Name of the consumer groups and transactional ids; each stage adds its own.
         #[schemars(length(min = 1))]
         group_id: String = "trustline".to_owned(),
-        /// Name of this instance within the groups, so that a restart moves no partitions; a StatefulSet's ordinal, for example.
+        /// Name of this instance, the same after a restart and no other's; by default the host's. A StatefulSet's ordinal, for example.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1), example = &"trustline-0")]
         instance_id: Option<String> = None,
@@ -125,7 +135,11 @@ section! {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(min = 1), example = &"/etc/trustline/ca.pem")]
         token_ca_file: Option<String> = None,
-        /// Wall time without a sign of life after which an instance counts as gone, milliseconds. 45 s; default of Kafka's clients since 3.0.
+        /// Who shares partitions out: "classic", the instances; "consumer", the brokers (KIP-848), from Kafka 4.0 on.
+        group_protocol: GroupProtocol = GroupProtocol::Classic,
+        /// Whether a restart within the session timeout moves no partitions. Those of an instance that is stopped for good then wait for so long.
+        static_membership: bool = false,
+        /// Wall time without a sign of life after which an instance counts as gone, milliseconds; with "consumer" the brokers' group.consumer.session.timeout.ms says it. 45 s; default of Kafka's clients since 3.0.
         #[schemars(range(min = 6_000, max = 1_800_000))]
         session_timeout_ms: i32 = 45_000,
         /// Wall time between two polls after which an instance counts as stuck, milliseconds. 5 min; default of Kafka's clients.

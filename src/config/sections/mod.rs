@@ -8,6 +8,6 @@ mod topics;
 
 pub use event_time::{Identity, Length, Match, Time, Wait, WaitWord, Windows};
 pub use input::ForeignInput;
-pub use kafka::{Kafka, Mechanism, Registry, Security};
+pub use kafka::{GroupProtocol, Kafka, Mechanism, Registry, Security};
 pub use process::{Breaker, Frames, Http, Level, LogFormat, LostOffsets, Privacy, Run, State, Telemetry};
 pub use topics::{EventTopic, Format, OtherTopic, OwnTopics, Topics};

@@ -8,6 +8,7 @@ pub mod admin;
 mod batch;
 pub mod inquiry;
 mod lost;
+mod member;
 mod offsets;
 pub mod picture;
 mod publisher;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::config::sections::Mechanism;
+use crate::config::sections::{GroupProtocol, Mechanism};
 use crate::config::{Config, Secret, SecretError};
 use crate::log::LogError;
 
@@ -41,6 +42,10 @@ pub struct Connection {
     pub group: String,
     /// Stable name of this instance.
     pub instance: String,
+    /// Who shares partitions out among the group's readers.
+    pub group_protocol: GroupProtocol,
+    /// Whether a reader that comes back under its name gets its partitions again.
+    pub static_membership: bool,
     /// How long the group waits for an instance that says nothing, milliseconds.
     pub session_timeout_ms: i32,
     /// How long it waits for one that takes no records, milliseconds.
@@ -58,6 +63,8 @@ impl Connection {
             client,
             group: instance.to_owned(),
             instance: instance.to_owned(),
+            group_protocol: kafka.group_protocol,
+            static_membership: kafka.static_membership,
             session_timeout_ms: kafka.session_timeout_ms,
             max_poll_interval_ms: kafka.max_poll_interval_ms,
             transaction_timeout_ms: kafka.transaction_timeout_ms,
@@ -101,6 +108,8 @@ impl Connection {
             client,
             group: kafka.group_id.clone(),
             instance: kafka.instance_id.clone().unwrap_or_else(host_name),
+            group_protocol: kafka.group_protocol,
+            static_membership: kafka.static_membership,
             session_timeout_ms: kafka.session_timeout_ms,
             max_poll_interval_ms: kafka.max_poll_interval_ms,
             transaction_timeout_ms: kafka.transaction_timeout_ms,

@@ -18,7 +18,7 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use super::admin::committed_positions;
 use super::batch::{KafkaRecords, Message, Queue, Target, cached_extent, forward};
 use super::offsets::stable_ends;
-use super::{CALL_WAIT, Connection, failure, is_passing, lost};
+use super::{CALL_WAIT, Connection, failure, is_passing, lost, member};
 use crate::config::sections::LostOffsets;
 use crate::log::{Handed, Inbound, LogError, Position, Source, TopicPartition};
 
@@ -126,6 +126,8 @@ pub struct KafkaSource {
     queue: Queue,
     consumer: Arc<BaseConsumer<Context>>,
     group: String,
+    member: String,
+    topics: Vec<String>,
     lost_offsets: LostOffsets,
     /// The partition whose records were handed out last: the next one has its turn.
     last: Option<TopicPartition>,
@@ -139,39 +141,19 @@ pub struct KafkaSource {
 }
 
 impl KafkaSource {
-    /// Joins a group that reads these topics. `lost_offsets`: what to do when a committed position is no
-    /// longer in the log.
-    ///
-    /// Membership is dynamic. A static member that is killed between the two rounds of a cooperative rebalance
-    /// and comes back under its name gets its old assignment without another round, and the partitions that it
-    /// had to give up stay without an owner: seen in the test that kills instances.
+    /// Joins a group that reads these topics, as `member`, which is no other's name in that group. `lost_offsets`: what
+    /// to do when a committed position is no longer in the log.
     ///
     /// # Errors
     /// When a setting of the client is wrong.
     pub fn new(
         connection: &Connection,
         group: &str,
+        member: &str,
         topics: &[&str],
         lost_offsets: LostOffsets,
     ) -> Result<KafkaSource, LogError> {
-        let mut config = connection.config();
-        config
-            .set("group.id", group)
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", connection.session_timeout_ms.to_string())
-            .set("max.poll.interval.ms", connection.max_poll_interval_ms.to_string())
-            .set("isolation.level", "read_committed")
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            // No ends of partitions are reported: the client counts them as records when it notes how far a batch
-            // came, and begins anew when it later goes on behind the end.
-            .set("auto.offset.reset", "earliest")
-            .set("topic.metadata.refresh.interval.ms", "10000")
-            .set("fetch.wait.max.ms", "50")
-            // What is fetched ahead, of a partition that waits too; a full queue is looked at again soon.
-            .set("queued.min.messages", "20000")
-            .set("queued.max.messages.kbytes", "16384")
-            .set("fetch.queue.backoff.ms", "10");
+        let config = member::reader(connection, group, member);
         let failed = |error: KafkaError| failure(&format!("joining group {group}"), &error);
         let consumer: BaseConsumer<Context> =
             config.create_with_context(Context::default()).map_err(failed)?;
@@ -187,6 +169,8 @@ impl KafkaSource {
             queue,
             consumer: Arc::new(consumer),
             group: group.to_owned(),
+            member: member.to_owned(),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             lost_offsets,
             last: None,
             names: BTreeMap::new(),
@@ -197,10 +181,10 @@ impl KafkaSource {
         })
     }
 
-    /// The membership that a transaction of this moment belongs to; none if the group has given its
-    /// partitions to others.
+    /// The membership that a transaction of this moment belongs to; none if the group has given its partitions to
+    /// others. Brokers take positions from who has not joined yet.
     pub(super) fn membership(&self) -> Option<ConsumerGroupMetadata> {
-        if self.consumer.assignment_lost() {
+        if self.reading.is_empty() || self.consumer.assignment_lost() {
             return None;
         }
         self.consumer.group_metadata()
@@ -226,6 +210,8 @@ impl KafkaSource {
                 let doing = "asking for a token or logging in with it".to_owned();
                 return Err(LogError::Unavailable { doing, cause: error.to_string() });
             }
+            // The brokers' protocol lets nobody in under the name of a member that may still live.
+            Some(Err(_)) if member::is_name_taken(&self.consumer) => return self.join_anew(),
             Some(Err(error)) => {
                 let said = &self.consumer.context().said;
                 let said = said.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
@@ -255,6 +241,19 @@ impl KafkaSource {
                 },
             }
         }
+    }
+
+    /// Joins with a new client, since the old one is of no more use, and tells why there is nothing yet.
+    fn join_anew(&mut self) -> Result<(), LogError> {
+        thread::sleep(member::NAME_WAIT);
+        let gone: Vec<TopicPartition> = self.reading.keys().cloned().collect();
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        *self = KafkaSource::new(&self.connection, &self.group, &self.member, &topics, self.lost_offsets)?;
+        if !gone.is_empty() {
+            self.ready.push_back(Inbound::Revoked(gone));
+        }
+        let cause = format!("it has a member {} that may still live", self.member);
+        Err(LogError::Unavailable { doing: format!("joining group {}", self.group), cause })
     }
 
     fn positions_of<C: ConsumerContext + 'static>(
