@@ -291,7 +291,7 @@ impl KafkaSource {
 
     /// How far partitions were handed out; what the client skips (marks of transactions) counts.
     fn reached(&self) -> impl Fn(&TopicPartition) -> Option<i64> {
-        let skipped = self.taken.is_empty().then(|| self.consumer.position().ok()).flatten();
+        let skipped = self.consumer.position().ok();
         move |of| {
             let reading = self.reading.get(of)?;
             let skipped = skipped.as_ref().filter(|_| reading.is_on && reading.fetched.is_empty());
@@ -314,6 +314,7 @@ impl KafkaSource {
     /// Gives what was taken from the client to its partitions; what stands there instead of records is noted or
     /// returned as error.
     fn distribute(&mut self) -> Result<(), LogError> {
+        let mut outcome = Ok(());
         while let Some(first) = self.taken.pop_front() {
             let of = self.partition(&first);
             if let Some(code) = first.error() {
@@ -325,7 +326,8 @@ impl KafkaSource {
                     || format!("reading for group {}", self.group),
                     |of| format!("reading {} {}", of.topic, of.partition),
                 );
-                return Err(failure(&doing, &error));
+                outcome = outcome.and(Err(failure(&doing, &error)));
+                continue;
             }
             let (handle, partition) = (first.topic_handle(), first.partition());
             let of_same = |next: &mut Message| {
@@ -338,15 +340,15 @@ impl KafkaSource {
                 None => run.for_each(drop),
             }
         }
-        Ok(())
+        outcome
     }
 
     /// The next records of the partition whose turn it is, of those that have some.
     fn next_records(&mut self) -> Result<Option<(TopicPartition, KafkaRecords)>, LogError> {
         let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
-        let from_there = self.reading.range((after, Bound::Unbounded)).chain(&self.reading);
-        let of = from_there.map(|(of, reading)| (of, reading.has_records())).find(|(_, has)| *has);
-        let Some((of, _)) = of.map(|(of, has)| (of.clone(), has)) else { return Ok(None) };
+        let mut in_turn = self.reading.range((after, Bound::Unbounded)).chain(&self.reading);
+        let found = in_turn.find(|(_, reading)| reading.has_records());
+        let Some(of) = found.map(|(of, _)| of.clone()) else { return Ok(None) };
         self.last = Some(of.clone());
         let extent = cached_extent(self.consumer.client(), &of.topic, of.partition).unwrap_or_default();
         let Some(reading) = self.reading.get_mut(&of) else { return Ok(None) };
@@ -359,8 +361,8 @@ impl KafkaSource {
         }
         let later = reading.fetched.split_off(reading.whole_before(extent.0).min(BATCH_RECORDS));
         let messages = std::mem::replace(&mut reading.fetched, later);
-        let before = reading.next;
-        reading.next = messages.back().map(|last| last.offset() + 1);
+        let next = messages.back().map(|last| last.offset() + 1);
+        let before = std::mem::replace(&mut reading.next, next);
         Ok(Some((of, KafkaRecords::new(messages, before, Arc::clone(&self.consumer) as _))))
     }
 
@@ -467,8 +469,7 @@ impl Source for KafkaSource {
             self.reading.get(*of).is_some_and(|reading| reading.is_on && reading.fetched.is_empty())
         };
         let candidates: Vec<&TopicPartition> = of.iter().filter(is_read).collect();
-        let soon = self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY);
-        if candidates.is_empty() || soon || !self.taken.is_empty() {
+        if candidates.is_empty() || self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY) {
             return Vec::new();
         }
         self.asked = Some(Instant::now());
