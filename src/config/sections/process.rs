@@ -95,7 +95,7 @@ section! {
         /// Dead letters in a row that trip it. Judgement.
         #[schemars(range(min = 1, max = 1_000_000_000))]
         in_a_row: i64 = 1_000,
-        /// Share of dead letters among the last `window_records` that trips it. Judgement.
+        /// Share of dead letters in `window_records` records, one lot of them after the other, that trips it. Judgement.
         dead_letter_share: f64 = 0.5,
         /// Records over which the share is taken. Judgement.
         #[schemars(range(min = 10, max = 1_000_000_000))]
