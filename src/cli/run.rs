@@ -30,7 +30,7 @@ use crate::fold::route::Route;
 use crate::log::kafka::admin::read_topic;
 use crate::log::kafka::{Connection, KafkaPublishers, KafkaSource};
 use crate::log::{LogError, Publishers, Record, TopicPartition};
-use crate::state::{SnapshotStore, StoreError};
+use crate::state::StoreError;
 use crate::telemetry::board::{Board, Showing};
 use crate::telemetry::logging;
 use crate::telemetry::occurrence::{Running, StartDelayed, WorkerFailed};
@@ -189,11 +189,9 @@ fn publish_config(config: &Config, stages: &[StageName], connection: &Connection
 /// Opens the store of snapshots, and keeps the configuration there for those who fold under it later.
 fn keeping(assembly: &Assembly, rebuild: bool) -> Result<Keeping, StoreError> {
     let config = assembly.config();
-    let state = &config.settings.state;
-    let variables: Vec<(String, String)> = std::env::vars().collect();
-    let store = SnapshotStore::open(&state.url, &variables)?;
+    let store = start::snapshot_store(config)?;
     store.put_config(config.hash(), &effective(&config.settings).unwrap_or_default())?;
-    let every_ms = state.snapshot_every_ms;
+    let every_ms = config.settings.state.snapshot_every_ms;
     Ok(Keeping { store: Arc::new(store), every_ms, in_background: true, rebuild })
 }
 
@@ -229,17 +227,13 @@ impl Run {
 
     /// The group that reads for a stage.
     fn group(&self, stage: StageName) -> String {
-        format!("{}-{}", self.assembly.config().settings.kafka.group_id, stage.name())
+        stage.group(&self.assembly.config().settings.kafka.group_id)
     }
 
     /// The partitions of all source topics.
     fn all_sources(&self) -> BTreeSet<TopicPartition> {
         let names = self.assembly.names();
-        let of_topic = |(topic, count): (&Topic, &u32)| {
-            let topic: Arc<str> = Arc::from(names.source(*topic));
-            (0..*count as i32).map(move |partition| TopicPartition { topic: Arc::clone(&topic), partition })
-        };
-        self.sources.iter().flat_map(of_topic).collect()
+        names.source_partitions(&self.sources).collect()
     }
 
     /// One worker, until the process is to end.

@@ -17,6 +17,7 @@ use crate::log::LogError;
 use crate::log::access::{Permission, Resource};
 use crate::log::kafka::Connection;
 use crate::log::kafka::inquiry::refused;
+use crate::state::{SnapshotStore, StoreError};
 use crate::telemetry::occurrence::TopicDrift;
 
 /// How long to wait before a call that failed is made again.
@@ -49,6 +50,15 @@ pub(super) fn patiently<T, E: Error + 'static>(
         }
     }
     Ok(None)
+}
+
+/// Opens the store of snapshots.
+///
+/// # Errors
+/// When there can be none at its URL.
+pub(super) fn snapshot_store(config: &Config) -> Result<SnapshotStore, StoreError> {
+    let variables: Vec<(String, String)> = std::env::vars().collect();
+    SnapshotStore::open(&config.settings.state.url, &variables)
 }
 
 /// How long commands that only look ask again.

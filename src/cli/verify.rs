@@ -10,7 +10,7 @@ use super::dlq::{instant, time};
 use super::out::{print, print_json};
 use super::pseudonym::configured_key;
 use super::run::NoKey;
-use super::start::briefly;
+use super::start::{briefly, snapshot_store};
 use super::{Exit, Failure, config};
 use crate::config::Config;
 use crate::driver::assembly::Assembly;
@@ -25,7 +25,6 @@ use crate::log::kafka::Connection;
 use crate::log::kafka::admin::{each_record, positions, records_between};
 use crate::log::kafka::picture::extents;
 use crate::log::{LogError, TopicPartition};
-use crate::state::SnapshotStore;
 use crate::telemetry::terminal::visible;
 use crate::time::WindowLength;
 
@@ -158,7 +157,7 @@ fn extents_of(
     partitions: &[i32],
 ) -> Result<Vec<Extent>, LogError> {
     let topic = assembly.names().own(stage.input().unwrap_or_default());
-    let group = format!("{}-{}", assembly.config().settings.kafka.group_id, stage.name());
+    let group = stage.group(&assembly.config().settings.kafka.group_id);
     let mut positions: BTreeMap<_, _> = positions(connection, &group, &[&topic])?;
     let of = |partition: &i32| TopicPartition { topic: Arc::clone(&topic), partition: *partition };
     let of: Vec<TopicPartition> = partitions.iter().map(of).collect();
@@ -175,11 +174,9 @@ fn extents_of(
 
 /// The snapshots, where the log does not begin at its start any more.
 fn snapshots(config: &Config) -> Result<Keeping, Failure> {
-    let state = &config.settings.state;
-    let variables: Vec<(String, String)> = std::env::vars().collect();
-    let store = SnapshotStore::open(&state.url, &variables).map_err(Failure::usage)?.read_only();
-    let store = Arc::new(store);
-    Ok(Keeping { store, every_ms: state.snapshot_every_ms, in_background: false, rebuild: false })
+    let store = Arc::new(snapshot_store(config).map_err(Failure::usage)?.read_only());
+    let every_ms = config.settings.state.snapshot_every_ms;
+    Ok(Keeping { store, every_ms, in_background: false, rebuild: false })
 }
 
 fn text(verdict: &Verdict<'_>) -> String {

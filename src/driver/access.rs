@@ -19,7 +19,7 @@ pub fn needed(config: &Config, stages: &[StageName]) -> BTreeSet<Permission> {
         let mut need = |operation, resource, names: Vec<String>| {
             needed.extend(names.into_iter().map(|name| Permission { operation, resource, name }));
         };
-        let name = format!("{group}-{}", stage.name());
+        let name = stage.group(group);
         let sources = || Topic::ALL.iter().map(|topic| config.topic(*topic).name.clone()).collect();
         let reads = stage.input().map_or_else(sources, |topic| vec![own(topic)]);
         let mut writes: Vec<String> = stage.outputs().iter().map(|topic| own(topic)).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::{Config, Input};
+use crate::config::Config;
 use crate::event::kinds::Topic;
 use crate::fold::detect;
 use crate::fold::route::Route;
@@ -15,7 +15,7 @@ use crate::score::settings::ScoreSettings;
 use crate::state::StoreError;
 
 use super::clock::WallTime;
-use super::configs::Configs;
+use super::configs::{self, Configs};
 use super::replay::Replay;
 use super::replay::load::Arrival;
 use super::stages::Names;
@@ -198,8 +198,7 @@ impl Assembly {
             let keeping = assembly.keeping.as_ref().filter(|_| hash != assembly.config.hash());
             let Some(keeping) = keeping else { return Ok(settings(&assembly, of)) };
             let text = keeping.store.config(hash)?;
-            let config = Config::load(&Input::text(&text)).ok().filter(|config| config.hash() == hash);
-            let config = config.ok_or_else(|| StoreError::Damaged {
+            let config = configs::under(hash, &text).ok_or_else(|| StoreError::Damaged {
                 place: format!("configuration {hash}"),
                 cause: "this build reads another configuration in it",
             })?;

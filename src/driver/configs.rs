@@ -32,10 +32,14 @@ pub fn record(config: &Config) -> Result<Outgoing, toml::ser::Error> {
 pub fn take(configs: &mut Configs, record: &Record) {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let hash = record.key.as_deref().map(text).and_then(|key| ConfigHash::parse(&key));
-    let config = Config::load(&Input::text(&text(&record.value))).ok();
-    if let Some(config) = config.filter(|config| Some(config.hash()) == hash) {
+    if let Some(config) = hash.and_then(|hash| under(hash, &text(&record.value))) {
         configs.insert(config.hash(), Arc::new(config));
     }
+}
+
+/// The configuration of a text that was kept under a hash, if this build reads the same in it.
+pub fn under(hash: ConfigHash, text: &str) -> Option<Config> {
+    Config::load(&Input::text(text)).ok().filter(|config| config.hash() == hash)
 }
 
 #[cfg(test)]

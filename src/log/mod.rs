@@ -20,6 +20,14 @@ pub struct TopicPartition {
     pub partition: i32,
 }
 
+impl TopicPartition {
+    /// All partitions of a topic that has so many.
+    pub fn all(topic: &str, count: i32) -> impl Iterator<Item = TopicPartition> + use<> {
+        let topic: Arc<str> = Arc::from(topic);
+        (0..count).map(move |partition| TopicPartition { topic: Arc::clone(&topic), partition })
+    }
+}
+
 /// A record that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ledger;
 use super::picture::{Open, Picture, Seen, Snapshot, StageGroup};
 use crate::cli::Failure;
-use crate::cli::start::briefly;
+use crate::cli::start::{briefly, snapshot_store};
 use crate::cli::topics::find;
 use crate::config::Config;
 use crate::driver::access::needed;
@@ -24,7 +24,7 @@ use crate::log::kafka::inquiry::refused;
 use crate::log::kafka::picture::{Extent, extents, groups, lacking_copies, timestamp_at};
 use crate::log::{LogError, TopicPartition};
 use crate::registry::{Client, survey};
-use crate::state::{Fold, SnapshotStore};
+use crate::state::Fold;
 
 /// How long an open transaction is watched: the stages' own last for a fraction of that.
 const WATCH: Duration = Duration::from_secs(3);
@@ -98,7 +98,7 @@ fn partitions(config: &Config, connection: &Connection) -> Result<Partitions, Lo
     let mut topics = Vec::new();
     for found in found {
         let name = &found.topic.name;
-        all.extend(partitions_of(name, found.partitions.unwrap_or(0)));
+        all.extend(TopicPartition::all(name, found.partitions.unwrap_or(0)));
         let settings = settings.remove(name).unwrap_or_default();
         let source = Topic::ALL.iter().find(|source| config.topic(**source).name == *name).copied();
         topics.push(Seen { found, settings, source });
@@ -125,17 +125,12 @@ fn partitions(config: &Config, connection: &Connection) -> Result<Partitions, Lo
     Ok((topics, before.into_iter().map(|one| (one.of.clone(), one)).collect(), open))
 }
 
-fn partitions_of(topic: &str, count: i32) -> impl Iterator<Item = TopicPartition> {
-    (0..count).map(move |partition| TopicPartition { topic: topic.into(), partition })
-}
-
 fn stage_groups(
     config: &Config,
     connection: &Connection,
     topics: &[Seen],
 ) -> Result<Vec<StageGroup>, LogError> {
-    let name = |stage: StageName| format!("{}-{}", config.settings.kafka.group_id, stage.name());
-    let names = StageName::ALL.map(name);
+    let names = StageName::ALL.map(|stage| stage.group(&config.settings.kafka.group_id));
     let found = groups(connection, &names.each_ref().map(String::as_str))?;
     let mut all = Vec::new();
     for ((stage, name), group) in StageName::ALL.into_iter().zip(names).zip(found) {
@@ -148,7 +143,7 @@ fn stage_groups(
         let read_names: Vec<&str> = read.iter().map(|seen| seen.found.topic.name.as_str()).collect();
         let inputs = read
             .iter()
-            .flat_map(|seen| partitions_of(&seen.found.topic.name, seen.found.partitions.unwrap_or(0)))
+            .flat_map(|seen| TopicPartition::all(&seen.found.topic.name, seen.found.partitions.unwrap_or(0)))
             .collect();
         let positions = positions(connection, &name, &read_names)?;
         all.push(StageGroup { stage, name, group, positions, inputs });
@@ -168,8 +163,7 @@ fn snapshots(
         unchecked.push(format!("snapshots: {url} is not on this machine"));
         return Ok((true, Vec::new()));
     }
-    let variables: Vec<(String, String)> = std::env::vars().collect();
-    let store = SnapshotStore::open(url, &variables).map_err(Failure::usage)?;
+    let store = snapshot_store(config).map_err(Failure::usage)?;
     let mut found = Vec::new();
     for (stage, fold) in [(StageName::Detect, Fold::Detect), (StageName::Score, Fold::Score)] {
         for (of, position) in

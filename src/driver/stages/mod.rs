@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::event::kinds::Topic;
+use crate::log::TopicPartition;
 
 /// A stage, as users name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -63,6 +64,11 @@ impl StageName {
             }
         }
     }
+
+    /// The group that reads for the stage, where those of all stages begin with `group_id`.
+    pub fn group(self, group_id: &str) -> String {
+        format!("{group_id}-{}", self.name())
+    }
 }
 
 /// Names of the topics.
@@ -87,6 +93,11 @@ impl Names {
     /// The name of a source topic.
     pub fn source(&self, topic: Topic) -> &str {
         self.sources.get(&topic).map_or(topic.symbol(), |name| name)
+    }
+
+    /// The partitions of source topics that have so many.
+    pub fn source_partitions(&self, counts: &BTreeMap<Topic, u32>) -> impl Iterator<Item = TopicPartition> {
+        counts.iter().flat_map(|(topic, count)| TopicPartition::all(self.source(*topic), *count as i32))
     }
 
     /// The source topic with a name.

@@ -100,11 +100,7 @@ impl RouteStage {
     /// A stage that has read nothing but the identity links.
     pub fn new(settings: RouteSettings, route: Route, now: WallTime) -> RouteStage {
         let partitions = settings.person_partitions.max(1) as usize;
-        let of_topic = |(topic, count): (&Topic, &u32)| {
-            let topic: Arc<str> = Arc::from(settings.names.source(*topic));
-            (0..*count as i32).map(move |partition| TopicPartition { topic: Arc::clone(&topic), partition })
-        };
-        let all = settings.source_partitions.iter().flat_map(of_topic).collect();
+        let all = settings.names.source_partitions(&settings.source_partitions).collect();
         let alignment = Alignment::new(settings.max_lead_ms, all);
         RouteStage {
             route,

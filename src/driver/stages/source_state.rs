@@ -102,9 +102,7 @@ impl SourceState {
         let tripped = self.breaker.tripped().filter(|_| self.breaker.holds(now));
         tripped.into_iter().chain(is_unheard.then_some(self.heard)).min()
     }
-}
 
-impl SourceState {
     /// Tells what a record did to the breaker.
     pub fn tell(&self, of: &TopicPartition, change: Option<Change>, offset: i64) {
         let (topic, partition, offset) = (&of.topic, &of.partition, &offset);

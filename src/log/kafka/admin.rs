@@ -251,7 +251,7 @@ pub fn each_record<E: From<LogError>>(
 ) -> Result<(), E> {
     let doing = format!("reading topic {topic}");
     let failed = |error: KafkaError| failure(&doing, &error);
-    let consumer = reader(connection).map_err(failed)?;
+    let consumer = reader(connection, "read_committed").map_err(failed)?;
     let count = {
         let metadata = consumer.fetch_metadata(Some(topic), CALL_WAIT).map_err(failed)?;
         metadata.topics().first().map_or(0, |topic| topic.partitions().len())
@@ -308,7 +308,7 @@ pub fn records_between<E: From<LogError>>(
     }
     let doing = format!("reading {} {}", of.topic, of.partition);
     let failed = |error: KafkaError| failure(&doing, &error);
-    let consumer = reader(connection).map_err(failed)?;
+    let consumer = reader(connection, "read_committed").map_err(failed)?;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&of.topic, of.partition, Offset::Offset(from)).map_err(failed)?;
     consumer.assign(&list).map_err(failed)?;
@@ -329,12 +329,12 @@ pub fn records_between<E: From<LogError>>(
     Ok(())
 }
 
-/// A reader of committed records that joins no group.
-fn reader(connection: &Connection) -> Result<BaseConsumer, KafkaError> {
+/// A reader that joins no group, of this isolation level.
+pub(super) fn reader(connection: &Connection, isolation: &str) -> Result<BaseConsumer, KafkaError> {
     let mut config = connection.config();
     config
         .set("group.id", reading_group(&connection.group))
-        .set("isolation.level", "read_committed")
+        .set("isolation.level", isolation)
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         // How long the end of a partition is waited for.

@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 
-use super::admin::reading_group;
+use super::admin::reader;
 use super::inquiry::Inquiry;
 use super::offsets::{Place, list_offsets};
 use super::{CALL_WAIT, Connection, failure, failure_code};
@@ -78,13 +78,7 @@ pub fn groups(connection: &Connection, names: &[&str]) -> Result<Vec<Group>, Log
 }
 
 fn looking(connection: &Connection, isolation: &str) -> Result<BaseConsumer, LogError> {
-    let mut config = connection.config();
-    config
-        .set("group.id", reading_group(&connection.group))
-        .set("isolation.level", isolation)
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true");
-    config.create().map_err(|error| failure("connecting to the brokers", &error))
+    reader(connection, isolation).map_err(|error| failure("connecting to the brokers", &error))
 }
 
 /// The extents of partitions; those that no broker can tell about are left out.

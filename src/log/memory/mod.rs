@@ -268,7 +268,7 @@ impl MemorySource {
             .iter()
             .flat_map(|topic| {
                 let partitions = state.topics.get(topic).map_or(0, Vec::len);
-                (0..partitions as i32).map(|partition| TopicPartition { topic: Arc::clone(topic), partition })
+                TopicPartition::all(topic, partitions as i32)
             })
             .collect();
         let group = state.groups.entry(self.group.clone()).or_default();
