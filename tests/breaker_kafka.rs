@@ -22,17 +22,12 @@ fn ask(port: u16, path: &str) -> Option<String> {
 #[test]
 fn a_source_of_dead_letters_is_paused_and_read_again_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
-    let key = support::test_key(folder.path());
     let (broker, port) = (Broker::start(), free_port());
-    let text = format!(
-        "{}suspend_after_ms = 8000\n[breaker]\nin_a_row = 3\nprobe_every_ms = 4000\n\
-         [kafka]\nbrokers = [\"{}\"]\nsession_timeout_ms = 6000\n[privacy]\nkey_file = \"{}\"\n",
-        support::text(2, 1).replace("127.0.0.1:0", &format!("127.0.0.1:{port}")),
-        broker.bootstrap(),
-        key.display()
+    let before = format!(
+        "{}suspend_after_ms = 8000\n[breaker]\nin_a_row = 3\nprobe_every_ms = 4000\n",
+        support::text(2, 1).replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))
     );
-    let config = folder.path().join("trustline.toml");
-    std::fs::write(&config, text).unwrap();
+    let (config, _) = broker.configure(folder.path(), &before, "session_timeout_ms = 6000");
     let connection = Connection::plain(&broker.bootstrap(), "trustline");
     make_topics(&connection, &config);
 

@@ -5,10 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use support::broker::{Broker, Instance, free_port, make_topics, wait_for};
 use trustline::config::ConfigHash;
@@ -58,16 +56,12 @@ fn a_healthy_pipeline_has_no_errors_and_what_is_wrong_is_found() {
     let broker = Broker::start();
     let connection = Connection::plain(&broker.bootstrap(), "trustline");
     let folder = tempfile::tempdir().unwrap();
-    let key = support::test_key(folder.path());
-    let config = folder.path().join("trustline.toml");
     let address = format!("127.0.0.1:{}", free_port());
     let write = |person_partitions| {
         let text = support::text(person_partitions, 1).replace("127.0.0.1:0", &address);
-        let (brokers, key) = (broker.bootstrap(), key.display());
-        let text = format!("{text}[kafka]\nbrokers = [\"{brokers}\"]\n[privacy]\nkey_file = \"{key}\"\n");
-        std::fs::write(&config, text).unwrap();
+        broker.configure(folder.path(), &text, "").0
     };
-    write(2);
+    let config = write(2);
     make_topics(&connection, &config);
 
     let instance = Instance::start(&config, "a");
@@ -98,13 +92,9 @@ fn a_healthy_pipeline_has_no_errors_and_what_is_wrong_is_found() {
     // Nobody runs, records go that were not processed, a transaction is left open, and the counts differ.
     assert_eq!(instance.stop(), Some(0));
     feed(&connection, 5, 5);
-    let client = ClientConfig::new().set("bootstrap.servers", broker.bootstrap()).clone();
-    let admin: AdminClient<_> = client.create().unwrap();
-    let mut before = TopicPartitionList::new();
-    before.add_partition_offset("clickstream", 0, Offset::Offset(8)).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(admin.delete_records(&before, &AdminOptions::new())).unwrap();
-    let mut producer = client.clone();
+    broker.remove_before("clickstream", 0, 8);
+    let mut producer = ClientConfig::new();
+    producer.set("bootstrap.servers", broker.bootstrap());
     producer.set("transactional.id", "gone").set("transaction.timeout.ms", "600000");
     let producer: BaseProducer = producer.create().unwrap();
     let wait = Duration::from_secs(30);

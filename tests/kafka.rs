@@ -36,15 +36,7 @@ impl World {
     fn new(kafka: &str) -> World {
         let broker = Broker::start();
         let folder = tempfile::tempdir().unwrap();
-        let key = support::test_key(folder.path());
-        let text = format!(
-            "{}[kafka]\nbrokers = [\"{}\"]\n{kafka}\n[privacy]\nkey_file = \"{}\"\n",
-            support::text(4, 2),
-            broker.bootstrap(),
-            key.display()
-        );
-        let config = folder.path().join("trustline.toml");
-        std::fs::write(&config, &text).unwrap();
+        let (config, text) = broker.configure(folder.path(), &support::text(4, 2), kafka);
         let input = Input::read("as-stream-crowd");
         let expected = input.replay_under(&text);
         let connection = Connection::plain(&broker.bootstrap(), "test");

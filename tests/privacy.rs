@@ -260,15 +260,11 @@ fn no_planted_id_is_found_in_what_run_writes_and_serves() {
     let broker = Broker::start();
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
-    let text = format!(
-        "{}[state]\nsnapshot_every_ms = 1000\n[telemetry]\nlevel = \"trace\"\nformat = \"json\"\n\
-         [kafka]\nbrokers = [\"{}\"]\n[privacy]\nkey_file = \"{}\"\n",
-        support::text(PARTITIONS, PARTITIONS).replace("127.0.0.1:0", &format!("127.0.0.1:{port}")),
-        broker.bootstrap(),
-        support::test_key(folder.path()).display()
+    let before = format!(
+        "{}[state]\nsnapshot_every_ms = 1000\n[telemetry]\nlevel = \"trace\"\nformat = \"json\"\n",
+        support::text(PARTITIONS, PARTITIONS).replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))
     );
-    let config = folder.path().join("trustline.toml");
-    std::fs::write(&config, &text).unwrap();
+    let (config, text) = broker.configure(folder.path(), &before, "");
     let connection = Connection::plain(&broker.bootstrap(), "test");
     make_topics(&connection, &config);
 

@@ -3,11 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{Offset, TopicPartitionList};
 use support::broker::{Broker, DEADLINE, topic};
 use trustline::config::sections::LostOffsets;
 use trustline::log::kafka::admin::create_topics;
@@ -62,15 +59,6 @@ impl World {
         self.producer.flush(WAIT).unwrap();
     }
 
-    /// Removes what lies before an offset, as retention does in time.
-    fn remove_before(&self, offset: i64) {
-        let admin: AdminClient<DefaultClientContext> = config(&self.broker).create().unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(self.name, 0, Offset::Offset(offset)).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
-    }
-
     /// The offsets that come next, until nothing comes for a second.
     fn read(&mut self) -> Result<Vec<i64>, LogError> {
         let (mut offsets, begun) = (Vec::new(), Instant::now());
@@ -120,7 +108,7 @@ fn a_reader_that_is_overtaken_stops_or_goes_on_as_configured() {
 
 fn stops() {
     let mut stopped = World::new("stopped", LostOffsets::Stop);
-    stopped.remove_before(15);
+    stopped.broker.remove_before(stopped.name, 0, 15);
     stopped.producer.commit_transaction(WAIT).unwrap();
     let error = stopped.read().unwrap_err().to_string();
     assert!(error.contains("stopped 0") && error.contains("the log holds 15 to"), "{error}");
@@ -129,7 +117,7 @@ fn stops() {
 
 fn goes_on_with_what_is_left() {
     let mut earliest = World::new("earliest", LostOffsets::Earliest);
-    earliest.remove_before(15);
+    earliest.broker.remove_before(earliest.name, 0, 15);
     earliest.producer.commit_transaction(WAIT).unwrap();
     assert_eq!(earliest.read().unwrap(), (15..21).collect::<Vec<_>>());
     assert_eq!(noted(), 1, "and says so");
@@ -138,7 +126,7 @@ fn goes_on_with_what_is_left() {
     earliest.producer.commit_transaction(WAIT).unwrap();
     assert_eq!(earliest.read().unwrap(), [22, 23, 24]);
     let _looked = earliest.source.handed(&earliest.of());
-    earliest.remove_before(26);
+    earliest.broker.remove_before(earliest.name, 0, 26);
     earliest.send(2);
     earliest.producer.commit_transaction(WAIT).unwrap();
     assert_eq!(earliest.read().unwrap(), [26, 27]);
@@ -147,7 +135,7 @@ fn goes_on_with_what_is_left() {
     // What is removed while a partition is paused.
     earliest.source.pause(&earliest.of(), None).unwrap();
     earliest.send(9);
-    earliest.remove_before(33);
+    earliest.broker.remove_before(earliest.name, 0, 33);
     earliest.producer.commit_transaction(WAIT).unwrap();
     let of = earliest.of();
     earliest.source.read_from(&of, Some(29)).unwrap();
@@ -156,7 +144,7 @@ fn goes_on_with_what_is_left() {
 
 fn goes_on_at_the_end() {
     let mut latest = World::new("latest", LostOffsets::Latest);
-    latest.remove_before(15);
+    latest.broker.remove_before(latest.name, 0, 15);
     latest.producer.commit_transaction(WAIT).unwrap();
     let deadline = Instant::now() + Duration::from_secs(3);
     while Instant::now() < deadline {

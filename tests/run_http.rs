@@ -87,17 +87,13 @@ fn ledger(metrics: &BTreeMap<String, f64>, stage: &str) -> BTreeMap<String, Acco
 #[test]
 fn operators_hear_what_is_wrong_and_see_every_record_accounted_for() {
     let folder = tempfile::tempdir().unwrap();
-    let key = support::test_key(folder.path());
     let broker = Broker::start();
     let port = free_port();
-    let text = format!(
-        "{}[run]\nworker_threads = 2\n[telemetry]\nformat = \"json\"\n[kafka]\nbrokers = [\"{}\"]\n[privacy]\nkey_file = \"{}\"\n",
-        support::text(4, 2).replace("127.0.0.1:0", &format!("127.0.0.1:{port}")),
-        broker.bootstrap(),
-        key.display()
+    let before = format!(
+        "{}[run]\nworker_threads = 2\n[telemetry]\nformat = \"json\"\n",
+        support::text(4, 2).replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))
     );
-    let config = folder.path().join("trustline.toml");
-    std::fs::write(&config, &text).unwrap();
+    let (config, text) = broker.configure(folder.path(), &before, "");
     let input = Input::read("as-stream-crowd");
     let expected = input.replay_under(&text);
     let connection = Connection::plain(&broker.bootstrap(), "test");

@@ -5,17 +5,14 @@
 use std::path::Path;
 use std::process::Command;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::config::ClientConfig;
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use support::broker::{Broker, Instance, make_topics, wait_for};
 use support::{EVENTS, Input};
 use trustline::driver::stages::recovery::named_snapshots;
 use trustline::event::kinds::Topic;
+use trustline::log::Record;
 use trustline::log::kafka::Connection;
 use trustline::log::kafka::admin::{Feeder, positions, read_topic};
-use trustline::log::{Record, TopicPartition};
 use trustline::state::Fold;
 use trustline::time::{DAY_MS, HOUR_MS};
 
@@ -58,34 +55,16 @@ fn scored(connection: &Connection, start: i64, length: &str) -> Option<(Record, 
     })
 }
 
-/// Removes the records of a partition before an offset, as retention does.
-fn remove(broker: &Broker, of: &TopicPartition, before: i64) {
-    let admin: AdminClient<_> =
-        ClientConfig::new().set("bootstrap.servers", broker.bootstrap()).create().unwrap();
-    let mut offsets = TopicPartitionList::new();
-    offsets.add_partition_offset(&of.topic, of.partition, Offset::Offset(before)).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let removed = runtime.block_on(admin.delete_records(&offsets, &AdminOptions::new())).unwrap();
-    removed.elements()[0].error().unwrap();
-}
-
 #[test]
 fn what_was_published_follows_from_the_log() {
     let broker = Broker::start();
     let connection = Connection::plain(&broker.bootstrap(), "trustline");
     let folder = tempfile::tempdir().unwrap();
-    let key = support::test_key(folder.path());
-    let config = folder.path().join("trustline.toml");
     let write = |score: &str| {
-        let (brokers, key) = (broker.bootstrap(), key.display());
-        let text = format!(
-            "{}[kafka]\nbrokers = [\"{brokers}\"]\n[privacy]\nkey_file = \"{key}\"\n\
-             [state]\nsnapshot_every_ms = 600_000\n{score}",
-            support::text(2, 2)
-        );
-        std::fs::write(&config, text).unwrap();
+        let text = format!("{}[state]\nsnapshot_every_ms = 600_000\n{score}", support::text(2, 2));
+        broker.configure(folder.path(), &text, "").0
     };
-    write("");
+    let config = write("");
     make_topics(&connection, &config);
 
     // The first part under one configuration, the second under another.
@@ -134,7 +113,7 @@ fn from_snapshots(broker: &Broker, connection: &Connection, config: &Path, (old,
             let named = named_snapshots(fold, &of, &position.metadata);
             assert_eq!(named.len(), 2, "one at each end of an instance");
             assert!(named[0].offset > 0);
-            remove(broker, &of, named[0].offset);
+            broker.remove_before(&of.topic, of.partition, named[0].offset);
         }
     }
     assert_equal(config, new, AFTER, "1h");
@@ -169,7 +148,7 @@ fn forged(broker: &Broker, connection: &Connection, config: &Path, (record, mut 
 
     let records = read_topic(connection, &from.topic).unwrap();
     let end = records[usize::try_from(from.partition).unwrap()].last().unwrap().offset + 1;
-    remove(broker, &from, end);
+    broker.remove_before(&from.topic, from.partition, end);
     forge();
     let (verdict, said, code) = verify(config, &brand, AFTER, "1h");
     assert_eq!(code, Some(1), "{said}");

@@ -5,14 +5,20 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::{Offset, TopicPartitionList};
 use trustline::event::kinds::Topic;
 use trustline::log::kafka::Connection;
 use trustline::log::kafka::admin::{TopicPlan, create_topics, read_topic};
 use trustline::points::KillPoint;
+
+use super::test_key;
 
 /// How long a test waits for anything.
 pub const DEADLINE: Duration = Duration::from_secs(120);
@@ -58,6 +64,30 @@ impl Broker {
     /// Where clients find it.
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Writes a configuration for instances on it, with the test key, into a folder: `before`, then how to reach
+    /// the broker, with more settings of Kafka. Gives its file and text.
+    pub fn configure(&self, folder: &Path, before: &str, kafka: &str) -> (PathBuf, String) {
+        let (brokers, key) = (self.bootstrap(), test_key(folder));
+        let text = format!(
+            "{before}[kafka]\nbrokers = [\"{brokers}\"]\n{kafka}\n[privacy]\nkey_file = \"{}\"\n",
+            key.display()
+        );
+        let config = folder.join("trustline.toml");
+        std::fs::write(&config, &text).unwrap();
+        (config, text)
+    }
+
+    /// Removes the records of a partition before an offset, as retention does in time.
+    pub fn remove_before(&self, topic: &str, partition: i32, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let removed = runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+        removed.elements()[0].error().unwrap();
     }
 }
 
